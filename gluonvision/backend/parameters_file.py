@@ -1,0 +1,264 @@
+"""Weights in MXNet's ``.params`` files, read and written with NumPy alone.
+
+A file is little-endian: uint64 0x112, uint64 0, uint64 count, the arrays, uint64 count of names
+(0 for a list), and each name as uint64 length and UTF-8 bytes. An array is
+
+    uint32 magic, [int32 storage type,] uint32 ndim, ndim dimensions,
+    int32 device type, int32 device id, int32 dtype flag, the data in C order.
+
+The magic is 0xF993FAC9 (V2, int64 dimensions) or 0xF993FACA (V3: the same, saved under NumPy
+shape semantics, so ndim 0 is a scalar). Older files lack the storage type: 0xF993FAC8 (V1, int64
+dimensions), and before that no magic at all (the field is ndim, and dimensions are uint32).
+"""
+
+import math
+import os
+import re
+import struct
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from io import BufferedReader, BufferedWriter
+from pathlib import Path
+
+import numpy as np
+
+_FILE_MAGIC = 0x112
+_V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
+_FLAGS = {"<f4": 0, "<f8": 1, "<f2": 2, "|u1": 3, "<i4": 4, "|i1": 5, "<i8": 6, "|b1": 7}
+_DTYPES = {flag: np.dtype(name) for name, flag in _FLAGS.items()}
+_BFLOAT16 = 12
+_STORAGE_TYPES = {1: "row_sparse", 2: "csr"}
+_CPU = (1, 0)
+_MAX_NDIM = 32  # NumPy 1's limit
+_EXPORT_PREFIXES = ("arg:", "aux:")
+
+_BY_TORCH = "read it with torch.load(weights_only=True)"
+# What else is found under the name: how it starts, what it is, how to mend it.
+_LOOKALIKES = (
+    (rb"version https://git-lfs", "a Git LFS pointer", "fetch the weights with git lfs pull"),
+    (rb"\x93NUMPY", "a NumPy array (.npy)", "read it with numpy.load"),
+    (rb"PK\x03\x04.*data\.pkl", "a PyTorch checkpoint", _BY_TORCH),
+    (rb"PK\x03\x04.*\.npy", "a NumPy archive (.npz)", "read it with numpy.load"),
+    (rb"PK\x03\x04|\x1f\x8b", "an archive", "unpack it and give the .params file inside"),
+    (rb"\x80", "a pickle, perhaps PyTorch's", _BY_TORCH),
+    (rb".{5}\x00{3}\{", "safetensors", "read it with safetensors.numpy.load_file"),
+    (rb"\s*<", "a web page, perhaps an error page", "download the file again"),
+    (rb"\s*\{", "JSON", "give the .params file that an export puts beside its -symbol.json"),
+)
+
+
+def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of a ``.params`` file by name, or by '0', '1', ... if the file holds a list.
+
+    Reads what ``mx.nd.save``, Gluon's ``save_parameters`` and ``HybridBlock.export`` write (the
+    ``arg:`` and ``aux:`` of an export are dropped); bfloat16 comes as the float32 of equal value.
+    Nothing is run, and no memory is taken beyond what the file's own size warrants.
+
+    ValueError if the file is damaged, holds sparse arrays, or is no ``.params`` file.
+    """
+    with open(path, "rb") as file:
+        reader = _Reader(path, file)
+        _check_start(reader)
+        count = reader.number("Q", "the number of arrays")
+        arrays = [_read_array(reader, f"array {i} of {count}") for i in range(count)]
+        names = _read_names(reader, count)
+        if reader.left:
+            raise reader.error(f"it goes on for {reader.left} bytes after its end")
+    return dict(zip(names, arrays))
+
+
+def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name to a file that MXNet's ``nd.load`` and ``load_parameters`` read.
+
+    The file appears whole or not at all, and an existing one stays as it was until then.
+
+    ValueError for a scalar, which V2 cannot tell from no array, and for a dtype that MXNet lacks.
+    """
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    headers = [_array_header(name, array) for name, array in arrays.items()]
+    target = Path(path).resolve()  # a link keeps pointing where it does
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            _write(file, headers, arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
+class _Reader:
+    """A file and how many of its bytes are left, so that no claim it makes is taken on trust."""
+
+    def __init__(self, path: str | os.PathLike, file: BufferedReader):
+        self.path = os.fspath(path)
+        self.file = file
+        self.left = os.fstat(file.fileno()).st_size
+
+    def error(self, problem: str, advice: str = "copy or download the file again") -> ValueError:
+        return ValueError(f"{self.path!r} cannot be read as .params: {problem}; {advice}")
+
+    def take(self, size: int, what: str) -> bytes:
+        self.claim(size, what)
+        return self.file.read(size)
+
+    def number(self, code: str, what: str) -> int:
+        return self.numbers(code, what)[0]
+
+    def numbers(self, code: str, what: str) -> tuple[int, ...]:
+        layout = struct.Struct("<" + code)
+        return layout.unpack(self.take(layout.size, what))
+
+    def array(self, shape: tuple, dtype: np.dtype, what: str) -> np.ndarray:
+        self.claim(math.prod(shape) * dtype.itemsize, what)
+        array = np.empty(shape, dtype)
+        if self.file.readinto(array.data) != array.nbytes:
+            raise self.error("it became shorter while it was read")
+        return array
+
+    def claim(self, size: int, what: str) -> None:
+        if size > self.left:
+            raise self.error(f"{what} needs {size} bytes and the file has {self.left} left")
+        self.left -= size
+
+
+def _check_start(reader: _Reader) -> None:
+    head = reader.file.peek(512)
+    magic = struct.pack("<Q", _FILE_MAGIC)
+    if not head:
+        raise reader.error("it is empty")
+    if not magic.startswith(head[:8]):
+        raise reader.error(*_what_it_is(head))
+    reader.numbers("QQ", "the file's header")
+
+
+def _what_it_is(head: bytes) -> tuple[str, str]:
+    """What a file with this start is instead, and what to do about it."""
+    for start, kind, advice in _LOOKALIKES:
+        if re.match(start, head, re.DOTALL):
+            return f"it looks like {kind}", advice
+    problem = f"it starts with {head[:8]!r}, not with {struct.pack('<Q', _FILE_MAGIC)!r}"
+    return problem, "give a file written by save_parameters, export or mx.nd.save"
+
+
+def _read_array(reader: _Reader, what: str) -> np.ndarray:
+    shape = _read_shape(reader, what)
+    # The device it was on when saved means nothing here.
+    _, _, flag = reader.numbers("iii", f"the header of {what}")
+    if flag == _BFLOAT16:
+        return _widen(reader.array(shape, np.dtype("<u2"), what))
+    if flag not in _DTYPES:
+        raise reader.error(f"{what} has dtype flag {flag}, expected 0 to 7 or {_BFLOAT16}")
+    if flag == _FLAGS["|b1"]:
+        # NumPy takes a bool's byte to be 0 or 1; a file can hold any.
+        return reader.array(shape, np.dtype("u1"), what).astype(bool)
+    return reader.array(shape, _DTYPES[flag], what)
+
+
+def _widen(bfloat16: np.ndarray) -> np.ndarray:
+    """float32 from the bits of bfloat16, which are its upper half."""
+    wide = np.empty(bfloat16.shape, np.float32)
+    np.left_shift(bfloat16, 16, out=wide.view(np.uint32), dtype=np.uint32)
+    return wide
+
+
+def _read_shape(reader: _Reader, what: str) -> tuple[int, ...]:
+    magic = reader.number("I", f"the header of {what}")
+    if magic in (_V2, _V3):
+        _check_dense(reader, what)
+    has_magic = magic in (_V1, _V2, _V3)
+    ndim = reader.number("i", f"the header of {what}") if has_magic else magic
+    if not -1 <= ndim <= _MAX_NDIM:
+        raise reader.error(f"{what} starts with {magic:#x}, and has ndim {ndim}")
+    if ndim < 0 or (ndim == 0 and magic != _V3):
+        raise reader.error(
+            f"{what} has no shape, so it is a scalar or was never initialised",
+            "MXNet cannot load it either: save it after initialize(), a scalar as shape (1,)",
+        )
+    shape = reader.numbers(f"{ndim}{'q' if has_magic else 'I'}", f"the shape of {what}")
+    _check_shape(reader, shape, what)
+    return shape
+
+
+def _check_dense(reader: _Reader, what: str) -> None:
+    storage = reader.number("i", f"the header of {what}")
+    if storage in _STORAGE_TYPES:
+        raise reader.error(
+            f"{what} is sparse ({_STORAGE_TYPES[storage]})",
+            "in MXNet, save array.tostype('default') instead",
+        )
+    if storage != 0:
+        raise reader.error(f"{what} has storage type {storage}, expected 0 (dense)")
+
+
+def _check_shape(reader: _Reader, shape: tuple, what: str) -> None:
+    # NumPy bounds the product of the dimensions other than 0, even where there is no element.
+    if any(d < 0 for d in shape) or math.prod(d for d in shape if d) >= 2**60:
+        raise reader.error(f"{what} has shape {shape}")
+
+
+def _read_names(reader: _Reader, num_arrays: int) -> list[str]:
+    count = reader.number("Q", "the number of names")
+    if count == 0:
+        return [str(i) for i in range(num_arrays)]
+    if count != num_arrays:
+        raise reader.error(f"it has {num_arrays} arrays and {count} names")
+    names = [_read_name(reader, f"name {i} of {count}") for i in range(count)]
+    if len(set(names)) != count:
+        [(name, times)] = Counter(names).most_common(1)
+        raise reader.error(f"{times} arrays are named {name!r}", "give each a name of its own")
+    return names
+
+
+def _read_name(reader: _Reader, what: str) -> str:
+    raw = reader.take(reader.number("Q", f"the length of {what}"), what)
+    try:
+        name = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise reader.error(f"{what} is not UTF-8 ({raw[:40]!r})") from error
+    return name[4:] if name.startswith(_EXPORT_PREFIXES) else name
+
+
+def _array_header(name: str, array: np.ndarray) -> bytes:
+    flag = _FLAGS.get(_stored_dtype(array))
+    if flag is None:
+        raise ValueError(
+            f"{name!r} has dtype {array.dtype}; a .params file holds "
+            f"{', '.join(str(d) for d in _DTYPES.values())}: convert it with astype first"
+        )
+    if array.ndim == 0:
+        raise ValueError(
+            f"{name!r} is a scalar, which MXNet cannot load from a .params file: "
+            "give it as shape (1,), with reshape(1)"
+        )
+    layout = f"<Iii{array.ndim}qiii"
+    return struct.pack(layout, _V2, 0, array.ndim, *array.shape, *_CPU, flag)
+
+
+def _stored_dtype(array: np.ndarray) -> str:
+    return array.dtype.newbyteorder("<").str
+
+
+def _write(file: BufferedWriter, headers: list[bytes], arrays: Mapping[str, np.ndarray]) -> None:
+    file.write(struct.pack("<QQQ", _FILE_MAGIC, 0, len(arrays)))
+    for header, array in zip(headers, arrays.values()):
+        file.write(header)
+        file.write(np.ascontiguousarray(array, _stored_dtype(array)).data)
+    file.write(struct.pack("<Q", len(arrays)))
+    for name in arrays:
+        raw = name.encode("utf-8")
+        file.write(struct.pack("<Q", len(raw)) + raw)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in the folder outlast a power cut (Windows has no such call)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
