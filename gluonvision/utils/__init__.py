@@ -1,0 +1,37 @@
+"""Helpers below everything else. Names are imported when first used: some need image libraries."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gluonvision.utils.arrays import to_labels, to_numpy
+    from gluonvision.utils.visualisation import (
+        class_shares,
+        get_color_pallete,
+        get_mask,
+        overlay,
+    )
+
+_HOMES = {
+    "to_labels": "arrays",
+    "to_numpy": "arrays",
+    "class_shares": "visualisation",
+    "get_color_pallete": "visualisation",
+    "get_mask": "visualisation",
+    "overlay": "visualisation",
+}
+
+__all__ = [
+    "class_shares",
+    "get_color_pallete",
+    "get_mask",
+    "overlay",
+    "to_labels",
+    "to_numpy",
+]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,295 @@
+"""Download a file over http(s): several mirrors, resumed, verified, locked, placed atomically."""
+
+import contextlib
+import hashlib
+import http.client
+import logging
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from gluonvision.utils.locking import locked
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 1 << 18
+ATTEMPTS = 3
+
+
+class DownloadError(OSError):
+    """Every mirror of a file failed; `failures` holds a (url, reason) pair for each."""
+
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+class _MirrorError(Exception):
+    """This mirror cannot give the file."""
+
+
+class _BrokenOffError(_MirrorError):
+    """The transfer began and did not end: the rest may still be had."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    path: Path
+    checksum: str | None
+    check: Callable[[Path], None] | None
+    progress: bool
+    timeout: float
+
+    @property
+    def part(self) -> Path:
+        return self.path.with_name(self.path.name + ".part")
+
+    @property
+    def resumable(self) -> bool:
+        # Without a proof of the whole, pieces of two different files could be joined unnoticed.
+        return self.checksum is not None or self.check is not None
+
+    def part_size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def problem(self, file: Path) -> str | None:
+        """Say what is wrong with `file`, or None."""
+        try:
+            _refuse_web_page(file)
+            if self.checksum is not None:
+                verify_checksum(file, self.checksum)
+            if self.check is not None:
+                self.check(file)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def is_done(self) -> bool:
+        if not self.path.is_file():
+            return False
+        if problem := self.problem(self.path):
+            logger.warning("%s is there but %s: downloading it again", self.path, problem)
+        return problem is None
+
+
+def download(
+    urls: str | Sequence[str],
+    path: str | os.PathLike,
+    *,
+    checksum: str | None = None,
+    check: Callable[[Path], None] | None = None,
+    progress: bool = True,
+    timeout: float = 20.0,
+) -> Path:
+    """Download one file from the first of its mirrors that gives it whole, and return its path.
+
+    A file that is already there, and right, is not fetched again. An interrupted download leaves
+    `path + '.part'`, which the next one goes on with where `checksum` or `check` can prove the
+    result. Web pages (HTML) are refused: they are what a login wall or a dead host sends.
+
+    Args:
+        urls: one http(s) address, or several of the same file, best first.
+        path: where to put the file; its folder is made.
+        checksum: "sha1:..." or "sha256:..." with the hexadecimal digits, the first 8 or more.
+        check: called with the downloaded file before it is placed; a ValueError refuses it.
+        progress: show a bar, if standard error is a terminal.
+        timeout: seconds without a byte after which a mirror is given up.
+
+    Raises:
+        ValueError: an address or a checksum is not well-formed.
+        DownloadError: no mirror gave the file; the message names each with its reason.
+    """
+    urls = [urls] if isinstance(urls, str) else list(urls)
+    _check_urls(urls)
+    if checksum is not None:
+        _parse_checksum(checksum)
+    job = _Job(Path(path).expanduser(), checksum, check, progress, timeout)
+    if job.is_done():
+        return job.path
+    with locked(job.path):
+        if not job.path.is_file() or job.problem(job.path) is not None:
+            _from_first_mirror(urls, job)
+    return job.path
+
+
+def verify_checksum(path: str | os.PathLike, checksum: str) -> None:
+    """Raise ValueError unless the file's digest starts with that of `checksum` ("sha1:6f1e...")."""
+    algorithm, expected = _parse_checksum(checksum)
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    got = digest.hexdigest()[: len(expected)]
+    if got != expected:
+        raise ValueError(f"has {algorithm} {got}, expected {expected}")
+
+
+def _check_urls(urls: Sequence[str]) -> None:
+    if not urls:
+        raise ValueError("got no address to download from, expected at least one")
+    for url in urls:
+        if not re.match(r"https?://[^/\s]+/\S*$", url):
+            raise ValueError(f"got the address {url!r}, expected http://... or https://...")
+
+
+def _parse_checksum(checksum: str) -> tuple[str, str]:
+    algorithm, _, digits = checksum.partition(":")
+    lengths = {"sha1": 40, "sha256": 64}
+    good = algorithm in lengths and re.fullmatch("[0-9a-fA-F]{8,64}", digits)
+    if not good or len(digits) > lengths[algorithm]:
+        raise ValueError(
+            f"got the checksum {checksum!r}, expected 'sha1:' or 'sha256:' and 8 or more "
+            "hexadecimal digits"
+        )
+    return algorithm, digits.lower()
+
+
+def _from_first_mirror(urls: Sequence[str], job: _Job) -> None:
+    failures = []
+    for url in urls:
+        try:
+            return _from_mirror(url, job)
+        except _MirrorError as error:
+            logger.info("%s: %s", url, error)
+            failures.append((url, str(error)))
+    raise _all_failed(job.path, failures)
+
+
+def _all_failed(path: Path, failures: Sequence[tuple[str, str]]) -> DownloadError:
+    failed = DownloadError(
+        f"could not download {path.name}, every mirror failed:\n"
+        + "".join(f"  {url}: {reason}\n" for url, reason in failures)
+        + f"Get the file in another way and put it, under the name {path.name}, into "
+        f"{path.parent.absolute()}"
+    )
+    failed.failures = tuple(failures)
+    return failed
+
+
+def _from_mirror(url: str, job: _Job) -> None:
+    """Fetch, verify and place; take a broken transfer up again while it makes headway."""
+    if not job.resumable:
+        job.part.unlink(missing_ok=True)
+    for attempt in range(1, ATTEMPTS + 1):
+        had = job.part_size()
+        try:
+            _transfer(url, job)
+        except _BrokenOffError:
+            if not job.resumable or attempt == ATTEMPTS or job.part_size() <= had:
+                raise
+            continue
+        problem = job.problem(job.part)
+        if problem is None:
+            os.replace(job.part, job.path)
+            return
+        job.part.unlink()
+        # What was there before may be to blame, not this mirror: once more, from the first byte.
+        if not had or attempt == ATTEMPTS:
+            raise _MirrorError(f"what it sent {problem}")
+
+
+def _transfer(url: str, job: _Job) -> None:
+    """Fetch the bytes that `job.part` lacks, or all of them where the server cannot skip."""
+    offset = job.part_size()
+    with contextlib.closing(_open(url, offset, job.timeout)) as response:
+        start, total = _sent_range(response)
+        if response.status == 416 and total == offset:
+            return
+        skipped_wrong = response.status in (206, 416) and start != offset
+        if not skipped_wrong:
+            _receive(response, url, job, start, total)
+            return
+    if not offset:
+        raise _MirrorError(f"sent the file from byte {start} on, asked for all of it")
+    job.part.unlink()
+    _transfer(url, job)
+
+
+def _receive(
+    response: http.client.HTTPResponse, url: str, job: _Job, start: int, total: int | None
+) -> None:
+    if response.status not in (200, 206):
+        raise _MirrorError(f"answered {response.status} {response.reason}".rstrip())
+    _refuse_response(response, url)
+    _write(response, job, start, total)
+    if total is not None and job.part_size() != total:
+        raise _BrokenOffError(f"stopped after {job.part_size()} of {total} bytes")
+
+
+def _open(url: str, offset: int, timeout: float) -> http.client.HTTPResponse:
+    headers = {"User-Agent": "gluonvision", "Accept-Encoding": "identity"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as error:
+        return error  # type: ignore[return-value]  # a response too, with status and headers
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(reason, TimeoutError):
+            reason = f"no answer within {timeout:g} s"
+        raise _MirrorError(str(reason) or repr(reason)) from error
+
+
+def _sent_range(response: http.client.HTTPResponse) -> tuple[int, int | None]:
+    """Return the offset of the body in the file and the file's size, None if it was not told."""
+    found = re.match(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if response.status in (206, 416) and found:
+        start, total = found.groups()
+        return int(start or 0), int(total) if total != "*" else None
+    length = response.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdecimal() else None
+
+
+def _refuse_response(response: http.client.HTTPResponse, url: str) -> None:
+    if url.startswith("https:") and not response.url.startswith("https:"):
+        raise _MirrorError(f"led from https to {response.url}, which is not encrypted")
+    kind = response.headers.get_content_type()
+    if kind in ("text/html", "application/xhtml+xml"):
+        raise _MirrorError(f"sent a web page ({kind}), not a file: a login page or a dead host")
+
+
+def _refuse_web_page(file: Path) -> None:
+    with open(file, "rb") as opened:
+        head = opened.read(512).lstrip().lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        raise ValueError("is a web page, not the file")
+
+
+def _write(response: http.client.HTTPResponse, job: _Job, start: int, total: int | None) -> None:
+    mode = "ab" if start else "wb"
+    with open(job.part, mode) as file, _bar(job, start, total) as bar:
+        for chunk in _chunks(response, job.timeout):
+            file.write(chunk)
+            # A process killed later must lose nothing that came.
+            file.flush()
+            bar.update(len(chunk))
+        os.fsync(file.fileno())
+
+
+def _bar(job: _Job, start: int, total: int | None) -> tqdm:
+    return tqdm(
+        desc=job.path.name,
+        initial=start,
+        total=total,
+        unit="B",
+        unit_scale=True,
+        disable=None if job.progress else True,
+    )
+
+
+def _chunks(response: http.client.HTTPResponse, timeout: float) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = response.read1(CHUNK)
+        except TimeoutError as error:
+            raise _BrokenOffError(f"stalled: no byte for {timeout:g} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise _BrokenOffError(f"connection lost: {error!r}") from error
+        if not chunk:
+            return
+        yield chunk

@@ -1,0 +1,88 @@
+"""One lock a file, between threads and processes."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike) -> Iterator[None]:
+    """Hold `path + '.lock'` against other threads and processes, waiting for it if need be.
+
+    The lock is the operating system's, on the open file: the one of a killed process is free.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(path.name + ".lock")
+    handle = _acquire(lock)
+    try:
+        yield
+    finally:
+        # Windows refuses to remove an open file; the empty file left there does no harm.
+        with contextlib.suppress(OSError):
+            lock.unlink()
+        handle.close()
+
+
+def _acquire(lock: Path):
+    while True:
+        handle = open(lock, "ab")  # noqa: SIM115
+        try:
+            _lock_handle(handle, lock)
+            # Its last holder removed the file, and another may have made a new one: a lock on the
+            # removed file would exclude nobody.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle.fileno()), lock.stat()):
+                    return handle
+        except BaseException:
+            handle.close()
+            raise
+        handle.close()
+
+
+def _lock_handle(handle, lock: Path) -> None:
+    try:
+        if not _try_lock(handle):
+            logger.info("waiting for another process, which holds %s", lock)
+            _wait_lock(handle)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"cannot lock ({error.strerror}): choose a folder on a local disk",
+            str(lock),
+        ) from error
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(handle) -> bool:
+        try:
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+
+    def _wait_lock(handle) -> None:
+        while True:
+            # LK_LOCK gives up after ten seconds.
+            with contextlib.suppress(OSError):
+                return msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(handle) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _wait_lock(handle) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX)
