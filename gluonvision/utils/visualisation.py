@@ -106,10 +106,11 @@ def _paint(pixels: np.ndarray, labels: np.ndarray, meta: Meta, alpha: float) -> 
     painted = labels >= 0
     if meta.background is not None:
         painted &= labels != meta.background
-    strength = np.where(_outline(labels), 1.0, alpha)[painted, None]
     colours = np.asarray(meta.palette, np.uint8)[labels[painted]]
     result = pixels.copy()
-    result[painted] = np.rint(strength * colours + (1 - strength) * pixels[painted])
+    result[painted] = np.rint(alpha * colours + (1 - alpha) * pixels[painted])
+    # White: a class's own colour can be that of the thing (VOC's person has that of skin).
+    result[_outline(labels) & painted] = _PAPER
     return result
 
 
