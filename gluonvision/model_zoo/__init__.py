@@ -1,0 +1,22 @@
+"""The models: backbones, the segmentation models on them, and their weights."""
+
+from gluonvision.model_zoo.backbones import *  # noqa: F403
+from gluonvision.model_zoo.backbones import __all__ as _backbones
+from gluonvision.model_zoo.deeplabv3 import DeepLabV3
+from gluonvision.model_zoo.fcn import FCN
+from gluonvision.model_zoo.importers import load_weights
+from gluonvision.model_zoo.pspnet import PSPNet
+from gluonvision.model_zoo.registry import get_model, list_models, register_model
+from gluonvision.model_zoo.segbase import SegBaseModel
+
+__all__ = [
+    *_backbones,
+    "FCN",
+    "DeepLabV3",
+    "PSPNet",
+    "SegBaseModel",
+    "get_model",
+    "list_models",
+    "load_weights",
+    "register_model",
+]

@@ -1,0 +1,5 @@
+"""Blocks that the models share."""
+
+from gluonvision.nn.blocks import FCNHead, classifier_block, conv_bn_relu, norm_relu
+
+__all__ = ["FCNHead", "classifier_block", "conv_bn_relu", "norm_relu"]

@@ -1,0 +1,136 @@
+"""Backbones: constructors by name, and ``get_backbone`` for the segmentation models."""
+
+import functools
+
+from gluonvision.backend import init, initialize
+from gluonvision.model_zoo.backbones.base import Backbone, Stage
+from gluonvision.model_zoo.backbones.dilated_resnet import (
+    BasicBlockV2,
+    BottleneckV2,
+    Dilated_ResNetV2,
+)
+from gluonvision.model_zoo.backbones.mobilenet import MobileNetV2
+from gluonvision.model_zoo.backbones.residual import LAYERS
+from gluonvision.model_zoo.backbones.resnet import BasicBlock, Bottleneck, ResNetV1
+from gluonvision.model_zoo.importers import load_pretrained
+from gluonvision.model_zoo.registry import register_model
+
+_CLASSIFIER = ("fc.", "bn2.", "classifier.", "features.18.")
+
+_DOC = """{title}.
+
+``pretrained=True`` loads ImageNet weights from the store in ``root``, a string those of that file;
+otherwise the weights are drawn by He's rule. ``dilated=True`` is short for ``output_stride=8``.
+Other arguments are those of ``{builder}``; ``classes=None`` leaves the classifier out.
+"""
+
+
+def _build(builder, weights_name, pretrained=False, root=None, ctx=None, dilated=None, **kwargs):
+    if dilated is not None:
+        kwargs.setdefault("output_stride", 8 if dilated else 32)
+    net = builder(**kwargs)
+    if pretrained:
+        load_pretrained(net, weights_name, pretrained, root, unused=_CLASSIFIER)
+    else:
+        initialize(net, init.MSRAPrelu("in", 0))
+    if ctx is not None:
+        net.collect_params().reset_ctx(ctx)
+    return net
+
+
+def _constructor(name, title, builder, weights_name):
+    def construct(pretrained=False, root=None, ctx=None, **kwargs):
+        return _build(builder, weights_name, pretrained, root, ctx, **kwargs)
+
+    construct.__name__ = construct.__qualname__ = name
+    construct.__doc__ = _DOC.format(title=title, builder=getattr(builder, "func", builder).__name__)
+    return register_model(construct)
+
+
+def _resnet(cls, basic, bottleneck, num_layers, **kwargs):
+    block = basic if num_layers < 50 else bottleneck
+    return functools.partial(cls, block, LAYERS[num_layers], **kwargs)
+
+
+def _resnet_v2(num_layers):
+    return _constructor(
+        f"dilated_resnet{num_layers}",
+        f"Dilated pre-activation ResNet with {num_layers} layers (output stride 8)",
+        _resnet(Dilated_ResNetV2, BasicBlockV2, BottleneckV2, num_layers),
+        f"resnet{num_layers}_v2",
+    )
+
+
+def _resnet_v1(num_layers, suffix, **kwargs):
+    return _constructor(
+        f"resnet{num_layers}_{suffix}",
+        f"ResNet V{suffix[1:]} with {num_layers} layers",
+        _resnet(ResNetV1, BasicBlock, Bottleneck, num_layers, **kwargs),
+        f"resnet{num_layers}_{suffix}",
+    )
+
+
+dilated_resnet18, dilated_resnet34, dilated_resnet50, dilated_resnet101, dilated_resnet152 = (
+    _resnet_v2(n) for n in LAYERS
+)
+resnet18_v1b, resnet34_v1b, resnet50_v1b, resnet101_v1b, resnet152_v1b = (
+    _resnet_v1(n, "v1b") for n in LAYERS
+)
+resnet18_v1s, resnet34_v1s, resnet50_v1s, resnet101_v1s, resnet152_v1s = (
+    _resnet_v1(n, "v1s", deep_stem=True) for n in LAYERS
+)
+mobilenet_v2 = _constructor("mobilenet_v2", "MobileNetV2", MobileNetV2, "mobilenet_v2")
+
+# What ``backbone='resnet50'`` and its like mean to a segmentation model.
+BACKBONES = {
+    **{f"resnet{n}": globals()[f"dilated_resnet{n}"] for n in LAYERS},
+    **{f"resnet{n}_v1b": globals()[f"resnet{n}_v1b"] for n in LAYERS},
+    **{f"resnet{n}_v1s": globals()[f"resnet{n}_v1s"] for n in LAYERS},
+    "mobilenet_v2": mobilenet_v2,
+}
+
+
+def get_backbone(name: str, **kwargs) -> Backbone:
+    """A backbone by the name that segmentation models use; an unknown one is a ValueError."""
+    if name not in BACKBONES:
+        raise ValueError(f"backbone={name!r}: expected one of {', '.join(BACKBONES)}")
+    return BACKBONES[name](**kwargs)
+
+
+def get_dilated_resnet(num_layers: int, pretrained: bool | str = False, **kwargs) -> Backbone:
+    """A dilated pre-activation ResNet by its number of layers: 18, 34, 50, 101 or 152."""
+    if num_layers not in LAYERS:
+        raise ValueError(f"num_layers={num_layers}: expected one of {tuple(LAYERS)}")
+    return BACKBONES[f"resnet{num_layers}"](pretrained=pretrained, **kwargs)
+
+
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "BasicBlock",
+    "BasicBlockV2",
+    "Bottleneck",
+    "BottleneckV2",
+    "Dilated_ResNetV2",
+    "MobileNetV2",
+    "ResNetV1",
+    "Stage",
+    "dilated_resnet18",
+    "dilated_resnet34",
+    "dilated_resnet50",
+    "dilated_resnet101",
+    "dilated_resnet152",
+    "get_backbone",
+    "get_dilated_resnet",
+    "mobilenet_v2",
+    "resnet18_v1b",
+    "resnet18_v1s",
+    "resnet34_v1b",
+    "resnet34_v1s",
+    "resnet50_v1b",
+    "resnet50_v1s",
+    "resnet101_v1b",
+    "resnet101_v1s",
+    "resnet152_v1b",
+    "resnet152_v1s",
+]

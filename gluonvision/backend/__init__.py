@@ -1,0 +1,110 @@
+"""The seam: the only package that imports torch or mxnet.
+
+It picks a backend once, when first imported, and exports one vocabulary for both:
+
+- ``HybridBlock``, ``nn``, ``F``, ``init``: what models are written with;
+- ``initialize``, ``get_parameters``, ``set_parameters``, ``seed``: weights, by structural name;
+- ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
+- ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode.
+
+``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
+"""
+
+import importlib.util
+import os
+
+BACKENDS = ("torch", "mxnet")
+_INSTALL = {
+    "torch": "pip install 'torch>=2.6'",
+    "mxnet": "pip install 'gluonvision[mxnet]' (or mxnet-cu112 for CUDA 11.2)",
+}
+
+
+def _choose_backend() -> str:
+    """The backend's name: ``GLUONVISION_BACKEND``, else the first of torch, mxnet installed."""
+    name = os.environ.get("GLUONVISION_BACKEND", "").strip().lower()
+    if name:
+        if name not in BACKENDS:
+            raise ValueError(
+                f"GLUONVISION_BACKEND={name!r}: expected 'torch' or 'mxnet' (or unset it: torch is "
+                "taken if it is installed, else mxnet)"
+            )
+        return name
+    for name in BACKENDS:
+        if importlib.util.find_spec(name):
+            return name
+    raise ImportError(
+        f"gluonvision needs PyTorch ({_INSTALL['torch']}) or MXNet ({_INSTALL['mxnet']}), and "
+        "neither is installed"
+    )
+
+
+NAME = _choose_backend()
+
+try:
+    if NAME == "torch":
+        from gluonvision.backend.torch import (
+            F,
+            HybridBlock,
+            Trainer,
+            array,
+            as_numpy,
+            cpu,
+            evaluate,
+            get_parameters,
+            gpu,
+            image_input,
+            init,
+            initialize,
+            nn,
+            num_gpus,
+            seed,
+            set_parameters,
+        )
+    else:
+        from gluonvision.backend.mxnet import (
+            F,
+            HybridBlock,
+            Trainer,
+            array,
+            as_numpy,
+            cpu,
+            evaluate,
+            get_parameters,
+            gpu,
+            image_input,
+            init,
+            initialize,
+            nn,
+            num_gpus,
+            seed,
+            set_parameters,
+        )
+except ImportError as error:
+    _mend = (
+        f"it is not installed: {_INSTALL[NAME]}"
+        if importlib.util.find_spec(NAME) is None
+        else "it is installed, but its import failed, as shown above"
+    )
+    raise ImportError(f"the {NAME} backend could not be loaded ({error}); {_mend}") from error
+
+__all__ = [
+    "BACKENDS",
+    "NAME",
+    "F",
+    "HybridBlock",
+    "Trainer",
+    "array",
+    "as_numpy",
+    "cpu",
+    "evaluate",
+    "get_parameters",
+    "gpu",
+    "image_input",
+    "init",
+    "initialize",
+    "nn",
+    "num_gpus",
+    "seed",
+    "set_parameters",
+]

@@ -1,0 +1,43 @@
+"""Does a set of named arrays fit a model? One check, one error, for both backends."""
+
+from collections.abc import Iterable, Mapping
+
+_SHOWN = 5
+
+
+def check_fit(
+    wanted: Mapping[str, tuple],
+    given: Mapping[str, tuple],
+    allow_missing: bool = False,
+    ignore_extra: bool = False,
+    source: str = "the weights",
+):
+    """Raise ValueError unless the shapes ``given`` fit the shapes ``wanted``, name by name.
+
+    The error lists the names that are missing, extra or of another shape.
+    """
+    problems = []
+    if not allow_missing:
+        problems += _describe("missing", sorted(wanted.keys() - given.keys()))
+    if not ignore_extra:
+        problems += _describe("extra", sorted(given.keys() - wanted.keys()))
+    common = [name for name in wanted if name in given]
+    different = [name for name in common if tuple(wanted[name]) != tuple(given[name])]
+    problems += _describe(
+        "of another shape",
+        [f"{n} (file {tuple(given[n])}, model {tuple(wanted[n])})" for n in different],
+    )
+    if problems:
+        raise ValueError(
+            f"{source} do not fit the model: " + "; ".join(problems) + ". Build the model that "
+            "they were saved from (nclass, backbone, aux, in_channels), or pass "
+            "allow_missing=True or ignore_extra=True if the difference is meant"
+        )
+
+
+def _describe(kind: str, names: Iterable[str]) -> list[str]:
+    names = list(names)
+    if not names:
+        return []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return [f"{len(names)} {kind}: " + ", ".join(names[:_SHOWN]) + more]

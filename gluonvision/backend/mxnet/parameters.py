@@ -1,0 +1,55 @@
+"""A block's arrays by structural name: read, write, initialize."""
+
+from collections.abc import Mapping
+
+import mxnet as mx
+import numpy as np
+
+from gluonvision.backend.initializer import Streams
+from gluonvision.backend.matching import check_fit
+from gluonvision.backend.mxnet import init
+
+
+def _named_parameters(net) -> dict[str, mx.gluon.Parameter]:
+    return net._collect_params_with_prefix()
+
+
+def _is_initialized(parameter) -> bool:
+    return parameter._data is not None or bool(parameter._deferred_init)
+
+
+def get_parameters(net) -> dict[str, np.ndarray]:
+    """Copies of all weights and running statistics, by structural name."""
+    return {name: p.data(p.list_ctx()[0]).asnumpy() for name, p in _named_parameters(net).items()}
+
+
+def set_parameters(
+    net,
+    arrays: Mapping[str, np.ndarray],
+    allow_missing: bool = False,
+    ignore_extra: bool = False,
+    source: str = "the weights",
+):
+    """Copy ``arrays`` into the model, or raise ValueError and change nothing if they do not fit."""
+    parameters = _named_parameters(net)
+    check_fit(
+        {name: parameter.shape for name, parameter in parameters.items()},
+        {name: array.shape for name, array in arrays.items()},
+        allow_missing,
+        ignore_extra,
+        source,
+    )
+    for name, parameter in parameters.items():
+        if name in arrays:
+            if not _is_initialized(parameter):
+                parameter.initialize(init="zeros")
+            parameter.set_data(mx.nd.array(arrays[name], dtype=parameter.dtype))
+
+
+def initialize(net, initializer=None, force_reinit: bool = False):
+    """Draw every parameter that has no value yet; the others are left as they are."""
+    initializer = initializer or init.Uniform()
+    streams = Streams()
+    for name, parameter in _named_parameters(net).items():
+        if force_reinit or not _is_initialized(parameter):
+            parameter.initialize(init.wrap(initializer, name, streams), force_reinit=force_reinit)

@@ -1,0 +1,55 @@
+"""Tensors and devices under Gluon's names."""
+
+import numpy as np
+import torch
+
+from gluonvision.backend import initializer
+from gluonvision.backend.image_statistics import MEAN, STD
+
+
+def cpu(device_id: int = 0) -> torch.device:
+    """The CPU as a device; ``device_id`` is taken and ignored, as in MXNet."""
+    return torch.device("cpu")
+
+
+def gpu(device_id: int = 0) -> torch.device:
+    """The CUDA device of that number."""
+    return torch.device("cuda", device_id)
+
+
+def num_gpus() -> int:
+    """How many CUDA devices there are."""
+    return torch.cuda.device_count()
+
+
+def array(source, ctx=None, dtype=None) -> torch.Tensor:
+    """A tensor that holds a copy of ``source`` (it never shares NumPy's memory)."""
+    tensor = torch.tensor(np.asarray(source), device=ctx)
+    return tensor if dtype is None else tensor.to(getattr(torch, dtype))
+
+
+def as_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """A NumPy copy of a tensor on any device."""
+    tensor = tensor.detach()
+    if tensor.dtype is torch.bfloat16:  # NumPy has no such type
+        tensor = tensor.float()
+    return tensor.cpu().numpy().copy()
+
+
+def image_input(images: np.ndarray, ctx=None, dtype: str = "float32") -> torch.Tensor:
+    """uint8 images (N, H, W, C) as a normalized input (N, C, H, W), computed on the device.
+
+    Three channels are normalized by ImageNet's statistics; another number is scaled to [-1, 1].
+    """
+    pixels = torch.tensor(images, device=ctx).permute(0, 3, 1, 2).to(getattr(torch, dtype))
+    if images.shape[3] != len(MEAN):
+        return (pixels / 127.5 - 1).contiguous()
+    mean = torch.tensor(MEAN, dtype=pixels.dtype, device=ctx).view(1, -1, 1, 1)
+    std = torch.tensor(STD, dtype=pixels.dtype, device=ctx).view(1, -1, 1, 1)
+    return ((pixels - mean) / std).contiguous()
+
+
+def seed(value: int):
+    """Seed the initial weights and torch's own generators."""
+    initializer.seed(value)
+    torch.manual_seed(value)

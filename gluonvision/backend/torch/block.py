@@ -1,0 +1,182 @@
+"""Gluon's ``HybridBlock`` as a ``torch.nn.Module``."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from gluonvision.backend import parameters_file
+from gluonvision.backend.torch import functional
+from gluonvision.backend.torch.parameters import (
+    get_parameters,
+    initialize,
+    named_tensors,
+    set_parameters,
+)
+
+
+class HybridBlock(torch.nn.Module):
+    """A ``torch.nn.Module`` written as in Gluon: ``hybrid_forward(self, F, x)``, or ``forward``.
+
+    ``prefix`` is taken and ignored: names come from the structure. Nothing of torch is replaced;
+    the methods below are added.
+    """
+
+    def __init__(self, prefix=None, params=None):
+        super().__init__()
+        if params is not None:
+            raise ValueError(
+                "params: the torch backend does not share parameters between blocks; assign the "
+                "same block to both attributes instead"
+            )
+
+    def forward(self, *args):
+        return self.hybrid_forward(functional, *args)
+
+    def hybrid_forward(self, F, *args):
+        raise TypeError(f"{type(self).__name__} must define hybrid_forward(self, F, x) or forward")
+
+    def name_scope(self):
+        """Gluon's scope for names: nothing to do here."""
+        return contextlib.nullcontext(self)
+
+    def hybridize(self, active=True, **kwargs):
+        """Gluon's switch to a compiled graph: nothing here; use ``torch.compile(net)``."""
+
+    def initialize(self, init=None, ctx=None, verbose=False, force_reinit=False):
+        """Draw the weights that no file and no earlier call has set (``init``: see ``init``)."""
+        initialize(self, init, force_reinit)
+        if ctx is not None:
+            self.to(_single_device(ctx))
+
+    def cast(self, dtype):
+        """Change the type of the weights; batch norms stay float32 under float16, as in MXNet."""
+        kind = getattr(torch, np.dtype(dtype).name if not isinstance(dtype, str) else dtype)
+        for module in self.modules():
+            is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
+            keep = is_norm and kind in (torch.float16, torch.bfloat16)
+            for tensor in (*module._parameters.values(), *module._buffers.values()):
+                if tensor is not None and tensor.is_floating_point():
+                    tensor.data = tensor.data.to(torch.float32 if keep else kind)
+
+    def collect_params(self, select=None):
+        """The parameters and running statistics by structural name, as Gluon presents them."""
+        return ParameterDict(self, select)
+
+    def save_parameters(self, filename, deduplicate=False):
+        """Write a ``.params`` file that MXNet reads, in one step that never leaves half a file."""
+        parameters_file.save(filename, get_parameters(self))
+
+    def load_parameters(
+        self, filename, ctx=None, allow_missing=False, ignore_extra=False, cast_dtype=False
+    ):
+        """Read a ``.params`` file of either backend; ValueError lists what does not fit."""
+        arrays = parameters_file.load(filename)
+        set_parameters(self, arrays, allow_missing, ignore_extra, source=str(filename))
+        if ctx is not None:
+            self.to(_single_device(ctx))
+
+    def save_params(self, filename):
+        """The name of ``save_parameters`` before Gluon 1.4."""
+        self.save_parameters(filename)
+
+    def load_params(self, filename, ctx=None, allow_missing=False, ignore_extra=False):
+        """The name of ``load_parameters`` before Gluon 1.4."""
+        self.load_parameters(filename, ctx, allow_missing, ignore_extra)
+
+
+def _single_device(ctx):
+    if isinstance(ctx, list | tuple):
+        if len(ctx) != 1:
+            raise ValueError(
+                f"ctx={ctx}: the torch backend runs one process for each device; give one device"
+            )
+        return ctx[0]
+    return ctx
+
+
+class Parameter:
+    """Gluon's view of one tensor of a module; writing through it changes the module."""
+
+    def __init__(self, name: str, tensor: torch.Tensor):
+        self.__dict__.update(name=name, tensor=tensor)
+
+    @property
+    def shape(self):
+        return tuple(self.tensor.shape)
+
+    @property
+    def dtype(self):
+        return self.tensor.dtype
+
+    @property
+    def grad_req(self):
+        return "write" if self.tensor.requires_grad else "null"
+
+    def data(self, ctx=None) -> torch.Tensor:
+        """The values, without gradient; shared with the model."""
+        return self.tensor.detach()
+
+    def grad(self, ctx=None) -> torch.Tensor | None:
+        """The gradient, None before the first backward pass."""
+        return self.tensor.grad
+
+    def set_data(self, data):
+        """Copy ``data`` (tensor or array) into the model."""
+        with torch.no_grad():
+            self.tensor.copy_(torch.as_tensor(data))
+
+    def __setattr__(self, name, value):
+        if name == "grad_req":
+            self.tensor.requires_grad_(value != "null")
+        elif name in ("lr_mult", "wd_mult"):
+            setattr(self.tensor, name, float(value))  # read by the optimizer
+        else:
+            raise AttributeError(
+                f"a parameter's {name} cannot be set; grad_req, lr_mult, wd_mult can"
+            )
+
+    def __getattr__(self, name):
+        if name in ("lr_mult", "wd_mult"):
+            return getattr(self.tensor, name, 1.0)
+        raise AttributeError(name)
+
+    def __repr__(self):
+        return f"Parameter {self.name} (shape={self.shape}, dtype={self.dtype})"
+
+
+class ParameterDict(Mapping):
+    """The parameters of a block by structural name; ``select`` is a regular expression."""
+
+    def __init__(self, block: torch.nn.Module, select: str | None = None):
+        matches = re.compile(select).match if select else lambda name: True
+        self._block = block
+        self._parameters = {n: Parameter(n, t) for n, t in named_tensors(block) if matches(n)}
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._parameters[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self):
+        return len(self._parameters)
+
+    def setattr(self, name, value):
+        """Set an attribute of every parameter, for example ``('lr_mult', 10)``."""
+        for parameter in self.values():
+            setattr(parameter, name, value)
+
+    def reset_ctx(self, ctx):
+        """Move the whole block to a device."""
+        self._block.to(_single_device(ctx))
+
+    def initialize(self, init=None, ctx=None, verbose=False, force_reinit=False):
+        """Draw the weights that nothing has set yet."""
+        self._block.initialize(init, ctx, verbose, force_reinit)
+
+    def zero_grad(self):
+        """Set every gradient to zero."""
+        self._block.zero_grad()

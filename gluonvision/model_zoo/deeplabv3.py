@@ -1,0 +1,80 @@
+"""DeepLabV3: Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation",
+arXiv 1706.05587, 2017."""
+
+from gluonvision.backend import HybridBlock, nn
+from gluonvision.model_zoo.published import register_published
+from gluonvision.model_zoo.segbase import SegBaseModel
+from gluonvision.nn import classifier_block, conv_bn_relu, norm_relu
+
+_RATES = (12, 24, 36)  # at output stride 8
+_CHANNELS = 256
+
+
+class ASPPPooling(HybridBlock):
+    """The mean over the image, seen through a 1x1 convolution, at every pixel."""
+
+    def __init__(self, in_channels, channels, norm_layer):
+        super().__init__()
+        self.gap = nn.HybridSequential()
+        self.gap.add(nn.GlobalAvgPool2D(), *conv_bn_relu(in_channels, channels, norm_layer))
+
+    def hybrid_forward(self, F, x):
+        return F.contrib.BilinearResize2D(self.gap(x), like=F.BlockGrad(x), mode="like")
+
+
+class ASPP(HybridBlock):
+    """Atrous spatial pyramid pooling: a 1x1, three dilated 3x3 and a pooled branch, joined."""
+
+    def __init__(self, in_channels, norm_layer, rates=_RATES, channels=_CHANNELS):
+        super().__init__()
+        self.branches = nn.HybridSequential()
+        self.branches.add(conv_bn_relu(in_channels, channels, norm_layer))
+        for rate in rates:
+            self.branches.add(conv_bn_relu(in_channels, channels, norm_layer, 3, rate, rate))
+        self.branches.add(ASPPPooling(in_channels, channels, norm_layer))
+        self.project = conv_bn_relu(len(self.branches) * channels, channels, norm_layer)
+        self.project.add(nn.Dropout(0.5))
+
+    def hybrid_forward(self, F, x):
+        maps = [self.branches[i](x) for i in range(len(self.branches))]
+        return self.project(F.concat(*maps, dim=1))
+
+
+class DeepLabHead(HybridBlock):
+    """ASPP and classifier: (N, C, H, W) to scores (N, nclass, H, W)."""
+
+    def __init__(self, in_channels, nclass, norm_layer=nn.BatchNorm, preactivation=False):
+        super().__init__()
+        self.preact = norm_relu(in_channels, norm_layer, preactivation)
+        self.aspp = ASPP(in_channels, norm_layer)
+        self.block = classifier_block(_CHANNELS, _CHANNELS, nclass, norm_layer)
+
+    def hybrid_forward(self, F, x):
+        return self.block(self.aspp(self.preact(x)))
+
+
+class DeepLabV3(SegBaseModel):
+    """DeepLabV3: scores (N, nclass, H, W) for images (N, C, H, W) of any size.
+
+    With ``aux`` a pair, the second from the third stage. Other arguments: ``SegBaseModel``.
+    """
+
+    def __init__(self, nclass, backbone="resnet50", norm_layer=nn.BatchNorm, aux=False, **kwargs):
+        super().__init__(backbone, norm_layer, **kwargs)
+        self.add_heads(nclass, DeepLabHead, aux)
+
+
+register_published(
+    DeepLabV3,
+    "deeplab",
+    (
+        "resnet101_coco",
+        "resnet101_voc",
+        "resnet152_coco",
+        "resnet152_voc",
+        "resnet50_ade",
+        "resnet101_ade",
+        "resnet50_citys",
+        "resnet101_citys",
+    ),
+)

@@ -1,0 +1,109 @@
+"""Foreign checkpoints: rename rules, kept as data, from each writer's names to ours.
+
+Ours are Gluon's structural names, with GluonCV's for ResNet and torchvision's for MobileNetV2; a
+segmentation model's backbone is ``pretrained``.
+"""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from gluonvision.backend import get_parameters, set_parameters, weights_file
+from gluonvision.model_zoo import legacy_names, weights
+
+# Each rule is (pattern, replacement), applied in order to the whole name.
+_TORCHVISION_SEGMENTATION = (
+    (r"backbone\.", "pretrained."),
+    (r"aux_classifier\.", "auxlayer.block."),
+)
+RULES: dict[str, tuple[tuple[str, str], ...]] = {
+    "gluonvision": (),
+    "gluoncv segmentation": (
+        (r"(conv1|bn1|layer\d)\.", r"pretrained.\1."),
+        (r"head\.aspp\.concurent\.", "head.aspp.branches."),
+    ),
+    "mxnet zoo, ResNet V2": (
+        (r"features\.0\.", "bn0."),
+        (r"features\.1\.", "conv1."),
+        (r"features\.2\.", "bn1."),
+        *((rf"features\.{i + 4}\.", f"layer{i}.") for i in (1, 2, 3, 4)),
+        (r"features\.9\.", "bn2."),
+        (r"output\.", "fc."),
+    ),
+    "torchvision mobilenet_v2": ((r"classifier\.1\.", "classifier."),),
+    "torchvision mobilenet_v2 before 0.5": (
+        (r"classifier\.1\.", "classifier."),
+        (r"(features\.1\.conv)\.([01])\.", r"\1.0.\2."),
+        (r"(features\.1\.conv)\.3\.", r"\1.1."),
+        (r"(features\.1\.conv)\.4\.", r"\1.2."),
+        (r"(features\.(?!1\.)\d+\.conv)\.([01])\.", r"\1.0.\2."),
+        (r"(features\.(?!1\.)\d+\.conv)\.3\.", r"\1.1.0."),
+        (r"(features\.(?!1\.)\d+\.conv)\.4\.", r"\1.1.1."),
+        (r"(features\.(?!1\.)\d+\.conv)\.6\.", r"\1.2."),
+        (r"(features\.(?!1\.)\d+\.conv)\.7\.", r"\1.3."),
+    ),
+    "torchvision fcn": (*_TORCHVISION_SEGMENTATION, (r"classifier\.", "head.block.")),
+    "torchvision deeplabv3": (
+        *_TORCHVISION_SEGMENTATION,
+        (r"classifier\.0\.convs\.4\.", "head.aspp.branches.4.gap."),
+        (r"classifier\.0\.convs\.", "head.aspp.branches."),
+        (r"classifier\.0\.project\.", "head.aspp.project."),
+        (r"classifier\.1\.", "head.block.0."),
+        (r"classifier\.2\.", "head.block.1."),
+        (r"classifier\.4\.", "head.block.4."),
+    ),
+}
+
+
+def rename(arrays: Mapping[str, np.ndarray], rules) -> dict[str, np.ndarray]:
+    """The arrays under the names that the rules give; a name takes the first rule that fits it."""
+    return {_renamed(name, rules): array for name, array in arrays.items()}
+
+
+def _renamed(name, rules):
+    for pattern, replacement in rules:
+        new, count = re.subn(rf"^{pattern}", replacement, name)
+        if count:
+            return new
+    return name
+
+
+def _gluon_norms(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Names of torch's batch norms as Gluon's; where there are none, nothing changes."""
+    norms = {n.removesuffix("running_mean") for n in arrays if n.endswith("running_mean")}
+    renamed = {}
+    for name, array in arrays.items():
+        prefix, dot, kind = name.rpartition(".")
+        if kind == "num_batches_tracked":
+            continue
+        if prefix + dot in norms:
+            kind = {"weight": "gamma", "bias": "beta"}.get(kind, kind)
+        renamed[prefix + dot + kind] = array
+    return renamed
+
+
+def convert(arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple]) -> dict[str, np.ndarray]:
+    """The arrays under our names: by the rules under which most of them are ``wanted``."""
+    arrays = legacy_names.structural(_gluon_norms(arrays), wanted)
+    candidates = [rename(arrays, rules) for rules in RULES.values()]
+    return max(candidates, key=lambda renamed: len(renamed.keys() & wanted.keys()))
+
+
+def load_weights(net, path, unused: tuple[str, ...] = (), source: str | None = None):
+    """Load a file of weights, ours or a foreign one, into a model.
+
+    Names that begin with one of ``unused`` may be in the file without being in the model. A file
+    that does not fit is a ValueError with the names that are missing, extra or of another shape,
+    and leaves the model as it was.
+    """
+    own = {name: array.shape for name, array in get_parameters(net).items()}
+    arrays = convert(weights_file.read(path), own)
+    fitting = {n: a for n, a in arrays.items() if n in own or not n.startswith(unused)}
+    set_parameters(net, fitting, source=source or str(path))
+
+
+def load_pretrained(net, name: str, pretrained: bool | str, root=None, unused=()):
+    """Load the published weights of ``name``, or those of the file that ``pretrained`` names."""
+    path = pretrained if isinstance(pretrained, str) else weights.find_weights(name, root).path
+    load_weights(net, path, tuple(unused), source=f"{name} ({path})")

@@ -1,0 +1,36 @@
+"""Models by name: a constructor's name is the name of its model."""
+
+import difflib
+import fnmatch
+from collections.abc import Callable
+
+_MODELS: dict[str, Callable] = {}
+
+
+def register_model(constructor: Callable) -> Callable:
+    """Make ``get_model(constructor.__name__)`` call the constructor."""
+    name = constructor.__name__
+    if name in _MODELS:
+        raise ValueError(f"a model named {name!r} is registered already; choose another name")
+    _MODELS[name] = constructor
+    return constructor
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The sorted names of all models, or of those that match a pattern such as 'fcn_*'."""
+    return sorted(fnmatch.filter(_MODELS, pattern))
+
+
+def get_model(name: str, pretrained: bool | str = False, **kwargs):
+    """Build a model by its name.
+
+    ``pretrained=True`` loads its published weights, a string those of that file; other arguments
+    go to the constructor (segmentation models: ``pretrained_base=False``, ``nclass``, ``aux``,
+    ``norm_layer``, ``ctx``, ``root`` ...). An unknown name is a ValueError.
+    """
+    constructor = _MODELS.get(name.lower())
+    if constructor is None:
+        close = difflib.get_close_matches(name.lower(), _MODELS, n=3, cutoff=0.4)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise ValueError(f"no model is named {name!r}{hint} list_models() gives all names")
+    return constructor(pretrained=pretrained, **kwargs)
