@@ -123,8 +123,9 @@ def read_mask(path: str | os.PathLike, dataset: str) -> np.ndarray:
             f"(Pillow mode {picture.mode}); use the original palette file, saved without "
             ".convert('RGB'), or turn each colour into its class number once and save that"
         )
-    values = np.array(picture).astype(np.int32)
-    labels = np.where(values == meta.ignored_value, IGNORED, values - meta.label_offset)
+    values = np.asarray(picture)
+    labels = values.astype(np.int32) - np.int32(meta.label_offset)
+    np.copyto(labels, IGNORED, where=values == meta.ignored_value)
     return _check_labels(labels, values, path, meta)
 
 
