@@ -57,9 +57,7 @@ class HybridBlock(torch.nn.Module):
         for module in self.modules():
             is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
             keep = is_norm and kind in (torch.float16, torch.bfloat16)
-            for tensor in (*module._parameters.values(), *module._buffers.values()):
-                if tensor is not None and tensor.is_floating_point():
-                    tensor.data = tensor.data.to(torch.float32 if keep else kind)
+            module._apply(_conversion(torch.float32 if keep else kind), recurse=False)
 
     def collect_params(self, select=None):
         """The parameters and running statistics by structural name, as Gluon presents them."""
@@ -85,6 +83,10 @@ class HybridBlock(torch.nn.Module):
     def load_params(self, filename, ctx=None, allow_missing=False, ignore_extra=False):
         """The name of ``load_parameters`` before Gluon 1.4."""
         self.load_parameters(filename, ctx, allow_missing, ignore_extra)
+
+
+def _conversion(dtype):
+    return lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _single_device(ctx):
@@ -128,9 +130,16 @@ class Parameter:
         with torch.no_grad():
             self.tensor.copy_(torch.as_tensor(data))
 
+    def zero_grad(self):
+        """Set the gradient to zero, if there is one."""
+        if self.tensor.grad is not None:
+            self.tensor.grad.zero_()
+
     def __setattr__(self, name, value):
         if name == "grad_req":
-            self.tensor.requires_grad_(value != "null")
+            # As in Gluon, what is never trained (running statistics, a fixed gamma) stays "null".
+            is_trained = isinstance(self.tensor, torch.nn.Parameter)
+            self.tensor.requires_grad_(is_trained and value != "null")
         elif name in ("lr_mult", "wd_mult"):
             setattr(self.tensor, name, float(value))  # read by the optimizer
         else:
@@ -178,5 +187,6 @@ class ParameterDict(Mapping):
         self._block.initialize(init, ctx, verbose, force_reinit)
 
     def zero_grad(self):
-        """Set every gradient to zero."""
-        self._block.zero_grad()
+        """Set the gradients of these parameters to zero."""
+        for parameter in self.values():
+            parameter.zero_grad()

@@ -31,12 +31,12 @@ def clip(data, a_min, a_max):
 
 def sum(data, axis=None, keepdims=False):
     """Sum over ``axis``: an int, a tuple, or None for all."""
-    return data.sum() if axis is None else data.sum(axis, keepdims)
+    return data.sum(axis, keepdims)
 
 
 def mean(data, axis=None, keepdims=False):
     """Mean over ``axis``: an int, a tuple, or None for all."""
-    return data.mean() if axis is None else data.mean(axis, keepdims)
+    return data.mean(axis, keepdims)
 
 
 def squeeze(data, axis=None):

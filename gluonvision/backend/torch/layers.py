@@ -121,13 +121,27 @@ class BatchNorm(torch.nn.modules.batchnorm._BatchNorm):
         # torch counts the batches for an average that Gluon does not have.
         self.num_batches_tracked = None
         self.use_global_stats = use_global_stats
-        self.weight.requires_grad_(scale)
-        self.bias.requires_grad_(center)
+        self.scale = scale
+        if not scale:
+            self._keep_as_buffer("weight")
+        if not center:
+            self._keep_as_buffer("bias")
+
+    def _keep_as_buffer(self, name):
+        """A fixed gamma or beta: in files, but never among the parameters that are trained."""
+        value = getattr(self, name).data
+        delattr(self, name)
+        self.register_buffer(name, value)
+
+    @property
+    def gamma(self):
+        """What normalized values are multiplied by: with ``scale=False`` 1, whatever is loaded."""
+        return self.weight if self.scale else torch.ones_like(self.weight)
 
     def forward(self, x):
         if not self.training or self.use_global_stats:
             return functional.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+                x, self.running_mean, self.running_var, self.gamma, self.bias, False, 0.0, self.eps
             )
         return self._normalize_by_batch(x)
 
@@ -139,20 +153,21 @@ class BatchNorm(torch.nn.modules.batchnorm._BatchNorm):
                 "variance is 0. Use a batch of two or more (last_batch='discard' drops a small "
                 "last one), larger crops, or evaluation mode"
             )
-        # torch keeps the unbiased variance: scaled before and after, the biased one is kept.
+        # torch keeps the unbiased variance: scaled before and after, the biased one is kept. A
+        # copy, since the backward pass holds on to what the operator was given.
         correction = (count - 1) / count
-        self.running_var.div_(correction)
+        running_var = self.running_var / correction
         out = functional.batch_norm(
             x,
             self.running_mean,
-            self.running_var,
-            self.weight,
+            running_var,
+            self.gamma,
             self.bias,
             True,
             self.momentum,
             self.eps,
         )
-        self.running_var.mul_(correction)
+        self.running_var.copy_(running_var * correction)
         return out
 
     def _check_input_dim(self, x):
@@ -178,7 +193,7 @@ class SyncBatchNorm(BatchNorm):
         group = torch.distributed
         if not (group.is_available() and group.is_initialized() and group.get_world_size() > 1):
             return super()._normalize_by_batch(x)
-        out, mean, variance = sync_batch_norm(x, self.weight, self.bias, self.eps)
+        out, mean, variance = sync_batch_norm(x, self.gamma, self.bias, self.eps)
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
         self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
         return out
