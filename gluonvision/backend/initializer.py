@@ -100,9 +100,10 @@ class Normal(Initializer):
 
 
 class Xavier(Initializer):
-    """Variance ``magnitude / fan`` (Glorot and Bengio, AISTATS 2010); Gluon's arguments.
+    """Spread s = sqrt(magnitude / fan) (Glorot and Bengio, AISTATS 2010); Gluon's arguments.
 
-    ``rnd_type`` is 'uniform' or 'gaussian'; ``factor_type`` says which fan: 'avg', 'in' or 'out'.
+    ``rnd_type`` is 'uniform' in [-s, s) or 'gaussian' with standard deviation s; ``factor_type``
+    says which fan: 'avg', 'in' or 'out'.
     """
 
     def __init__(self, rnd_type="uniform", factor_type="avg", magnitude=3):
@@ -124,7 +125,7 @@ class Xavier(Initializer):
 
 
 class MSRAPrelu(Xavier):
-    """Normal with variance ``2 / ((1 + slope^2) fan)`` (He et al., ICCV 2015); Gluon's arguments."""
+    """Normal, variance ``2 / ((1 + slope^2) fan)`` (He et al., ICCV 2015); Gluon's arguments."""
 
     def __init__(self, factor_type="avg", slope=0.25):
         super().__init__("gaussian", factor_type, 2 / (1 + slope**2))
