@@ -6,6 +6,8 @@ Chan, Golub and LeVeque (1983), never as E[x^2] - E[x]^2, which cancels.
 
 import torch
 import torch.distributed as dist
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 
 def sync_batch_norm(x, weight, bias, eps):
@@ -17,22 +19,10 @@ def sync_batch_norm(x, weight, bias, eps):
     return _SyncBatchNorm.apply(x, weight, bias, eps)
 
 
-def _channels(vector, x):
-    return vector.view(1, -1, *[1] * (x.dim() - 2))
-
-
-def _reduced_dims(x):
-    return [0, *range(2, x.dim())]
-
-
-def _accumulation_type(x):
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 def _joined_statistics(x):
     """Mean and biased variance (C) and number of values a channel, over all processes."""
-    wide = x.to(_accumulation_type(x))
-    variance, mean = torch.var_mean(wide, _reduced_dims(x), correction=0)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    variance, mean = torch.var_mean(wide, [0, *range(2, x.dim())], correction=0)
     count = variance.new_full((1,), x.numel() // x.shape[1])
     own = torch.cat([mean, variance, count])
     # A sum of buffers that are zero but for one row gathers them in one call of any backend.
@@ -51,24 +41,24 @@ class _SyncBatchNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, eps):
         mean, variance, total = _joined_statistics(x)
-        inverse = torch.rsqrt(variance + eps)
-        ctx.save_for_backward(x, weight, mean, inverse, total)
+        weight, bias = weight.to(mean.dtype), bias.to(mean.dtype)
+        ctx.save_for_backward(x, weight, mean, variance, total)
+        ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)
-        scale = inverse * weight
-        out = x * _channels(scale, x) + _channels(bias - mean * scale, x)
-        return out.to(x.dtype), mean, variance
+        out = functional.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
+        return out, mean, variance
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad, _mean, _variance):
-        x, weight, mean, inverse, total = ctx.saved_tensors
-        grad = grad.to(mean.dtype)
-        normalized = (x - _channels(mean, x)) * _channels(inverse, x)
-        grad_bias = grad.sum(_reduced_dims(x))
-        grad_weight = (grad * normalized).sum(_reduced_dims(x))
-        sums = torch.cat([grad_bias, grad_weight])
-        dist.all_reduce(sums)
-        mean_grad, mean_grad_normalized = (sums / total).chunk(2)
-        grad_x = _channels(inverse * weight, x) * (
-            grad - _channels(mean_grad, x) - normalized * _channels(mean_grad_normalized, x)
+        x, weight, mean, variance, total = ctx.saved_tensors
+        # The gradients as if the statistics were constants, in torch's one pass over the data;
+        # then the part that flows through the statistics: a multiple of x and a constant a channel.
+        grad_x, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
-        return grad_x.to(x.dtype), grad_weight.to(weight.dtype), grad_bias.to(weight.dtype), None
+        shares = torch.cat([grad_weight, grad_bias]) / total
+        dist.all_reduce(shares)
+        slope, constant = (shares.view(2, -1) * weight * torch.rsqrt(variance + ctx.eps)).unbind()
+        grad_x -= functional.batch_norm(x, mean, variance, slope, constant, False, 0.0, ctx.eps)
+        return grad_x, grad_weight, grad_bias, None
