@@ -3,7 +3,7 @@
 It picks a backend once, when first imported, and exports one vocabulary for both:
 
 - ``HybridBlock``, ``nn``, ``F``, ``init``: what models are written with;
-- ``initialize``, ``get_parameters``, ``set_parameters``, ``seed``: weights, by structural name;
+- ``initialize``, ``get_parameters``, ``get_gradients``, ``set_parameters``, ``seed``: weights, by structural name;
 - ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
 - ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode.
 
@@ -51,6 +51,7 @@ try:
             as_numpy,
             cpu,
             evaluate,
+            get_gradients,
             get_parameters,
             gpu,
             image_input,
@@ -58,6 +59,7 @@ try:
             initialize,
             nn,
             num_gpus,
+            parameter_shapes,
             seed,
             set_parameters,
         )
@@ -70,6 +72,7 @@ try:
             as_numpy,
             cpu,
             evaluate,
+            get_gradients,
             get_parameters,
             gpu,
             image_input,
@@ -77,6 +80,7 @@ try:
             initialize,
             nn,
             num_gpus,
+            parameter_shapes,
             seed,
             set_parameters,
         )
@@ -98,6 +102,7 @@ __all__ = [
     "as_numpy",
     "cpu",
     "evaluate",
+    "get_gradients",
     "get_parameters",
     "gpu",
     "image_input",
@@ -105,6 +110,7 @@ __all__ = [
     "initialize",
     "nn",
     "num_gpus",
+    "parameter_shapes",
     "seed",
     "set_parameters",
 ]

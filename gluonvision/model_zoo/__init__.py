@@ -8,6 +8,7 @@ from gluonvision.model_zoo.importers import load_weights
 from gluonvision.model_zoo.pspnet import PSPNet
 from gluonvision.model_zoo.registry import get_model, list_models, register_model
 from gluonvision.model_zoo.segbase import SegBaseModel
+from gluonvision.model_zoo.segmentation import get_segmentation_model
 
 __all__ = [
     *_backbones,
@@ -16,6 +17,7 @@ __all__ = [
     "PSPNet",
     "SegBaseModel",
     "get_model",
+    "get_segmentation_model",
     "list_models",
     "load_weights",
     "register_model",

@@ -2,21 +2,24 @@
 
 from gluonvision.backend.mxnet import numpy_names
 
+# MXNet does not import without them, so everything below comes after.
 numpy_names.supply()
 
-from mxnet import cpu, gpu  # noqa: E402
-from mxnet import ndarray as F  # noqa: E402
-from mxnet.context import num_gpus  # noqa: E402
-from mxnet.gluon import HybridBlock  # noqa: E402
+from mxnet import cpu, gpu
+from mxnet import ndarray as F
+from mxnet.context import num_gpus
+from mxnet.gluon import HybridBlock
 
-from gluonvision.backend.mxnet import init, layers as nn  # noqa: E402
-from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, seed  # noqa: E402
-from gluonvision.backend.mxnet.parameters import (  # noqa: E402
+from gluonvision.backend.mxnet import init, layers as nn
+from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, seed
+from gluonvision.backend.mxnet.parameters import (
+    get_gradients,
     get_parameters,
     initialize,
+    parameter_shapes,
     set_parameters,
 )
-from gluonvision.backend.mxnet.training import Trainer, evaluate  # noqa: E402
+from gluonvision.backend.mxnet.training import Trainer, evaluate
 
 __all__ = [
     "F",
@@ -26,6 +29,7 @@ __all__ = [
     "as_numpy",
     "cpu",
     "evaluate",
+    "get_gradients",
     "get_parameters",
     "gpu",
     "image_input",
@@ -33,6 +37,7 @@ __all__ = [
     "initialize",
     "nn",
     "num_gpus",
+    "parameter_shapes",
     "seed",
     "set_parameters",
 ]

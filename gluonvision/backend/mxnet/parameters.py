@@ -18,9 +18,20 @@ def _is_initialized(parameter) -> bool:
     return parameter._data is not None or bool(parameter._deferred_init)
 
 
+def parameter_shapes(net) -> dict[str, tuple]:
+    """The shapes of all weights and running statistics, by structural name."""
+    return {name: parameter.shape for name, parameter in _named_parameters(net).items()}
+
+
 def get_parameters(net) -> dict[str, np.ndarray]:
     """Copies of all weights and running statistics, by structural name."""
     return {name: p.data(p.list_ctx()[0]).asnumpy() for name, p in _named_parameters(net).items()}
+
+
+def get_gradients(net) -> dict[str, np.ndarray]:
+    """Copies of the gradients of the last backward pass, by structural name."""
+    learned = ((n, p) for n, p in _named_parameters(net).items() if p.grad_req != "null")
+    return {name: p.grad(p.list_ctx()[0]).asnumpy() for name, p in learned}
 
 
 def set_parameters(
@@ -33,7 +44,7 @@ def set_parameters(
     """Copy ``arrays`` into the model, or raise ValueError and change nothing if they do not fit."""
     parameters = _named_parameters(net)
     check_fit(
-        {name: parameter.shape for name, parameter in parameters.items()},
+        parameter_shapes(net),
         {name: array.shape for name, array in arrays.items()},
         allow_missing,
         ignore_extra,

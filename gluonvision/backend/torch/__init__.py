@@ -5,7 +5,13 @@ from gluonvision.backend.torch import functional as F
 from gluonvision.backend.torch import layers as nn
 from gluonvision.backend.torch.arrays import array, as_numpy, cpu, gpu, image_input, num_gpus, seed
 from gluonvision.backend.torch.block import HybridBlock
-from gluonvision.backend.torch.parameters import get_parameters, initialize, set_parameters
+from gluonvision.backend.torch.parameters import (
+    get_gradients,
+    get_parameters,
+    initialize,
+    parameter_shapes,
+    set_parameters,
+)
 from gluonvision.backend.torch.training import Trainer, evaluate
 
 __all__ = [
@@ -16,6 +22,7 @@ __all__ = [
     "as_numpy",
     "cpu",
     "evaluate",
+    "get_gradients",
     "get_parameters",
     "gpu",
     "image_input",
@@ -23,6 +30,7 @@ __all__ = [
     "initialize",
     "nn",
     "num_gpus",
+    "parameter_shapes",
     "seed",
     "set_parameters",
 ]

@@ -32,12 +32,23 @@ def _own_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def parameter_shapes(net: torch.nn.Module) -> dict[str, tuple]:
+    """The shapes of all weights and running statistics, by structural name."""
+    return {name: tuple(tensor.shape) for name, tensor in named_tensors(net)}
+
+
 def get_parameters(net: torch.nn.Module) -> dict[str, np.ndarray]:
     """Copies of all weights and running statistics, by structural name (bfloat16 as float32)."""
     return {
         name: (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).cpu().numpy().copy()
         for name, tensor in ((n, t.detach()) for n, t in named_tensors(net))
     }
+
+
+def get_gradients(net: torch.nn.Module) -> dict[str, np.ndarray]:
+    """Copies of the gradients of the last backward pass, by structural name."""
+    with_gradient = ((n, t.grad) for n, t in named_tensors(net) if t.grad is not None)
+    return {name: gradient.cpu().numpy().copy() for name, gradient in with_gradient}
 
 
 def set_parameters(
@@ -50,7 +61,7 @@ def set_parameters(
     """Copy ``arrays`` into the model, or raise ValueError and change nothing if they do not fit."""
     tensors = dict(named_tensors(net))
     check_fit(
-        {name: tuple(tensor.shape) for name, tensor in tensors.items()},
+        parameter_shapes(net),
         {name: array.shape for name, array in arrays.items()},
         allow_missing,
         ignore_extra,

@@ -1,0 +1,25 @@
+"""The segmentation models by family, as the command line names them."""
+
+from gluonvision.data.meta import get_meta
+from gluonvision.model_zoo.deeplabv3 import DeepLabV3
+from gluonvision.model_zoo.fcn import FCN
+from gluonvision.model_zoo.pspnet import PSPNet
+from gluonvision.model_zoo.segbase import SegBaseModel
+
+FAMILIES = {
+    "fcn": FCN,
+    "pspnet": PSPNet,
+    "psp": PSPNet,
+    "deeplabv3": DeepLabV3,
+    "deeplab": DeepLabV3,
+}
+
+
+def get_segmentation_model(
+    model: str, dataset: str = "pascal_voc", backbone: str = "resnet50", **kwargs
+) -> SegBaseModel:
+    """A segmentation model by its family, with as many classes as the data set has."""
+    if model not in FAMILIES:
+        raise ValueError(f"model={model!r}: expected one of {', '.join(FAMILIES)}")
+    kwargs.setdefault("nclass", get_meta(dataset).num_class)
+    return FAMILIES[model](backbone=backbone, **kwargs)
