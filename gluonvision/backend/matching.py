@@ -28,11 +28,25 @@ def check_fit(
         [f"{n} (file {tuple(given[n])}, model {tuple(wanted[n])})" for n in different],
     )
     if problems:
-        raise ValueError(
-            f"{source} do not fit the model: " + "; ".join(problems) + ". Build the model that "
-            "they were saved from (nclass, backbone, aux, in_channels), or pass "
-            "allow_missing=True or ignore_extra=True if the difference is meant"
+        advice = _advice({(tuple(wanted[n]), tuple(given[n])) for n in different})
+        raise ValueError(f"{source} do not fit the model: {'; '.join(problems)}. {advice}")
+
+
+def _advice(different: set[tuple[tuple, tuple]]) -> str:
+    """What to do; ``different`` holds the pairs of shapes, the model's first, that differ."""
+    first = {(ours[:1], theirs[:1]) for ours, theirs in different}
+    if len(first) == 1 and all(
+        ours and theirs and ours[1:] == theirs[1:] for ours, theirs in different
+    ):
+        ((ours,), (theirs,)) = first.pop()
+        return (
+            f"The file seems to be for {theirs} classes, the model has {ours}: build it with "
+            f"nclass={theirs} (a classifier: classes={theirs})"
         )
+    return (
+        "Build the model that they were saved from (nclass, backbone, aux, in_channels), or pass "
+        "allow_missing=True or ignore_extra=True if names are missing or extra on purpose"
+    )
 
 
 def _describe(kind: str, names: Iterable[str]) -> list[str]:

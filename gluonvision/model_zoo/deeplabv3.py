@@ -1,12 +1,14 @@
 """DeepLabV3: Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation",
 arXiv 1706.05587, 2017."""
 
+import functools
+
 from gluonvision.backend import HybridBlock, nn
-from gluonvision.model_zoo.published import register_published
+from gluonvision.model_zoo.published import register_gluoncv, register_torchvision
 from gluonvision.model_zoo.segbase import SegBaseModel
 from gluonvision.nn import classifier_block, conv_bn_relu, norm_relu
 
-_RATES = (12, 24, 36)  # at output stride 8
+_RATES = (12, 24, 36)  # at output stride 8; half at 16 (section 4.2)
 _CHANNELS = 256
 
 
@@ -43,10 +45,12 @@ class ASPP(HybridBlock):
 class DeepLabHead(HybridBlock):
     """ASPP and classifier: (N, C, H, W) to scores (N, nclass, H, W)."""
 
-    def __init__(self, in_channels, nclass, norm_layer=nn.BatchNorm, preactivation=False):
+    def __init__(
+        self, in_channels, nclass, norm_layer=nn.BatchNorm, preactivation=False, rates=_RATES
+    ):
         super().__init__()
         self.preact = norm_relu(in_channels, norm_layer, preactivation)
-        self.aspp = ASPP(in_channels, norm_layer)
+        self.aspp = ASPP(in_channels, norm_layer, rates)
         self.block = classifier_block(_CHANNELS, _CHANNELS, nclass, norm_layer)
 
     def hybrid_forward(self, F, x):
@@ -61,10 +65,12 @@ class DeepLabV3(SegBaseModel):
 
     def __init__(self, nclass, backbone="resnet50", norm_layer=nn.BatchNorm, aux=False, **kwargs):
         super().__init__(backbone, norm_layer, **kwargs)
-        self.add_heads(nclass, DeepLabHead, aux)
+        stride = self.pretrained.stages[-1].stride
+        rates = [rate * 8 // stride for rate in _RATES]
+        self.add_heads(nclass, functools.partial(DeepLabHead, rates=rates), aux)
 
 
-register_published(
+register_gluoncv(
     DeepLabV3,
     "deeplab",
     (
@@ -78,3 +84,4 @@ register_published(
         "resnet101_citys",
     ),
 )
+register_torchvision(DeepLabV3, "deeplab", ("resnet50_v1b", "resnet101_v1b"))

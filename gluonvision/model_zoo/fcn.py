@@ -2,7 +2,7 @@
 CVPR 2015, on a dilated backbone and without skip connections."""
 
 from gluonvision.backend import nn
-from gluonvision.model_zoo.published import register_published
+from gluonvision.model_zoo.published import register_gluoncv, register_torchvision
 from gluonvision.model_zoo.segbase import SegBaseModel
 from gluonvision.nn import FCNHead
 
@@ -18,6 +18,7 @@ class FCN(SegBaseModel):
         self.add_heads(nclass, FCNHead, aux)
 
 
-register_published(
+register_gluoncv(
     FCN, "fcn", ("resnet50_voc", "resnet101_coco", "resnet101_voc", "resnet50_ade", "resnet101_ade")
 )
+register_torchvision(FCN, "fcn", ("resnet50_v1b", "resnet101_v1b"))

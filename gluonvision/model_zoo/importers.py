@@ -4,15 +4,18 @@ Ours are Gluon's structural names, with GluonCV's for ResNet and torchvision's f
 segmentation model's backbone is ``pretrained``.
 """
 
+import os
 import re
 from collections.abc import Mapping
 
 import numpy as np
 
-from gluonvision.backend import get_parameters, set_parameters, weights_file
+from gluonvision.backend import parameter_shapes, set_parameters, weights_file
 from gluonvision.model_zoo import legacy_names, weights
 
-# Each rule is (pattern, replacement), applied in order to the whole name.
+# What DataParallel, DistributedDataParallel and torch.compile put before every name.
+_CONTAINERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
+# Each rule is (pattern, replacement); a name takes the first rule whose pattern it begins with.
 _TORCHVISION_SEGMENTATION = (
     (r"backbone\.", "pretrained."),
     (r"aux_classifier\.", "auxlayer.block."),
@@ -57,7 +60,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def rename(arrays: Mapping[str, np.ndarray], rules) -> dict[str, np.ndarray]:
-    """The arrays under the names that the rules give; a name takes the first rule that fits it."""
+    """The arrays under the names that the rules give."""
     return {_renamed(name, rules): array for name, array in arrays.items()}
 
 
@@ -67,6 +70,11 @@ def _renamed(name, rules):
         if count:
             return new
     return name
+
+
+def _bare(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays by their names in the net itself, whatever container it was saved in."""
+    return {_CONTAINERS.sub("", name, count=1): array for name, array in arrays.items()}
 
 
 def _gluon_norms(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -85,25 +93,40 @@ def _gluon_norms(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def convert(arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple]) -> dict[str, np.ndarray]:
     """The arrays under our names: by the rules under which most of them are ``wanted``."""
-    arrays = legacy_names.structural(_gluon_norms(arrays), wanted)
+    arrays = legacy_names.structural(_gluon_norms(_bare(arrays)), wanted)
     candidates = [rename(arrays, rules) for rules in RULES.values()]
     return max(candidates, key=lambda renamed: len(renamed.keys() & wanted.keys()))
 
 
-def load_weights(net, path, unused: tuple[str, ...] = (), source: str | None = None):
+def load_weights(
+    net,
+    path: str | os.PathLike,
+    *,
+    allow_missing: bool = False,
+    ignore_extra: bool = False,
+    unused: tuple[str, ...] = (),
+    name: str | None = None,
+):
     """Load a file of weights, ours or a foreign one, into a model.
 
     Names that begin with one of ``unused`` may be in the file without being in the model. A file
     that does not fit is a ValueError with the names that are missing, extra or of another shape,
-    and leaves the model as it was.
+    and leaves the model as it was. ``name`` is the model that error names.
     """
-    own = {name: array.shape for name, array in get_parameters(net).items()}
-    arrays = convert(weights_file.read(path), own)
-    fitting = {n: a for n, a in arrays.items() if n in own or not n.startswith(unused)}
-    set_parameters(net, fitting, source=source or str(path))
+    wanted = parameter_shapes(net)
+    arrays = convert(weights_file.read(path), wanted)
+    arrays = {n: a for n, a in arrays.items() if n in wanted or not n.startswith(unused)}
+    source = f"the weights of {name} in {path}" if name else f"the weights in {path}"
+    set_parameters(net, arrays, allow_missing, ignore_extra, source)
 
 
-def load_pretrained(net, name: str, pretrained: bool | str, root=None, unused=()):
-    """Load the published weights of ``name``, or those of the file that ``pretrained`` names."""
-    path = pretrained if isinstance(pretrained, str) else weights.find_weights(name, root).path
-    load_weights(net, path, tuple(unused), source=f"{name} ({path})")
+def find_pretrained(name: str, pretrained: bool | str | os.PathLike, root=None):
+    """The file that ``pretrained`` names, for True the published weights of ``name``, or None.
+
+    Asked for before a model is built: a name without weights is then an error at once.
+    """
+    if not pretrained:
+        return None
+    if isinstance(pretrained, str | os.PathLike):
+        return pretrained
+    return weights.find_weights(name, root).path

@@ -1,7 +1,7 @@
 """PSPNet: Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017."""
 
 from gluonvision.backend import HybridBlock, nn
-from gluonvision.model_zoo.published import register_published
+from gluonvision.model_zoo.published import register_gluoncv
 from gluonvision.model_zoo.segbase import SegBaseModel
 from gluonvision.nn import classifier_block, conv_bn_relu, norm_relu
 
@@ -50,7 +50,7 @@ class PSPNet(SegBaseModel):
         self.add_heads(nclass, PSPHead, aux)
 
 
-register_published(
+register_gluoncv(
     PSPNet,
     "psp",
     ("resnet101_coco", "resnet101_voc", "resnet50_ade", "resnet101_ade", "resnet101_citys"),

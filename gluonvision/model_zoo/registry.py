@@ -31,6 +31,6 @@ def get_model(name: str, pretrained: bool | str = False, **kwargs):
     constructor = _MODELS.get(name.lower())
     if constructor is None:
         close = difflib.get_close_matches(name.lower(), _MODELS, n=3, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise ValueError(f"no model is named {name!r}{hint} list_models() gives all names")
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise ValueError(f"no model is named {name!r}.{hint} list_models() gives all names")
     return constructor(pretrained=pretrained, **kwargs)

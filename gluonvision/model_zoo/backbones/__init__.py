@@ -12,10 +12,11 @@ from gluonvision.model_zoo.backbones.dilated_resnet import (
 from gluonvision.model_zoo.backbones.mobilenet import MobileNetV2
 from gluonvision.model_zoo.backbones.residual import LAYERS
 from gluonvision.model_zoo.backbones.resnet import BasicBlock, Bottleneck, ResNetV1
-from gluonvision.model_zoo.importers import load_pretrained
+from gluonvision.model_zoo.importers import find_pretrained, load_weights
 from gluonvision.model_zoo.registry import register_model
 
-_CLASSIFIER = ("fc.", "bn2.", "classifier.", "features.18.")
+# What a file has of a classifier that a backbone may go without, the last two by legacy names.
+_CLASSIFIER = ("fc.", "bn2.", "classifier.", "features.18.", "dense0_", "batchnorm2_")
 
 _DOC = """{title}.
 
@@ -25,12 +26,13 @@ Other arguments are those of ``{builder}``; ``classes=None`` leaves the classifi
 """
 
 
-def _build(builder, weights_name, pretrained=False, root=None, ctx=None, dilated=None, **kwargs):
+def _build(builder, name, pretrained=False, root=None, ctx=None, dilated=None, **kwargs):
+    path = find_pretrained(name, pretrained, root)
     if dilated is not None:
         kwargs.setdefault("output_stride", 8 if dilated else 32)
     net = builder(**kwargs)
-    if pretrained:
-        load_pretrained(net, weights_name, pretrained, root, unused=_CLASSIFIER)
+    if path is not None:
+        load_weights(net, path, unused=_CLASSIFIER, name=name)
     else:
         initialize(net, init.MSRAPrelu("in", 0))
     if ctx is not None:
@@ -38,9 +40,9 @@ def _build(builder, weights_name, pretrained=False, root=None, ctx=None, dilated
     return net
 
 
-def _constructor(name, title, builder, weights_name):
+def _constructor(name, title, builder):
     def construct(pretrained=False, root=None, ctx=None, **kwargs):
-        return _build(builder, weights_name, pretrained, root, ctx, **kwargs)
+        return _build(builder, name, pretrained, root, ctx, **kwargs)
 
     construct.__name__ = construct.__qualname__ = name
     construct.__doc__ = _DOC.format(title=title, builder=getattr(builder, "func", builder).__name__)
@@ -57,7 +59,6 @@ def _resnet_v2(num_layers):
         f"dilated_resnet{num_layers}",
         f"Dilated pre-activation ResNet with {num_layers} layers (output stride 8)",
         _resnet(Dilated_ResNetV2, BasicBlockV2, BottleneckV2, num_layers),
-        f"resnet{num_layers}_v2",
     )
 
 
@@ -66,7 +67,6 @@ def _resnet_v1(num_layers, suffix, **kwargs):
         f"resnet{num_layers}_{suffix}",
         f"ResNet V{suffix[1:]} with {num_layers} layers",
         _resnet(ResNetV1, BasicBlock, Bottleneck, num_layers, **kwargs),
-        f"resnet{num_layers}_{suffix}",
     )
 
 
@@ -79,7 +79,7 @@ resnet18_v1b, resnet34_v1b, resnet50_v1b, resnet101_v1b, resnet152_v1b = (
 resnet18_v1s, resnet34_v1s, resnet50_v1s, resnet101_v1s, resnet152_v1s = (
     _resnet_v1(n, "v1s", deep_stem=True) for n in LAYERS
 )
-mobilenet_v2 = _constructor("mobilenet_v2", "MobileNetV2", MobileNetV2, "mobilenet_v2")
+mobilenet_v2 = _constructor("mobilenet_v2", "MobileNetV2", MobileNetV2)
 
 # What ``backbone='resnet50'`` and its like mean to a segmentation model.
 BACKBONES = {
