@@ -197,3 +197,10 @@ class TestOverlay:
     def test_wrong_arguments(self, wrong, message):
         with pytest.raises(ValueError, match=message):
             overlay(**{"image": self.image, "mask": self.mask(), **wrong})
+
+
+def test_the_border_class_of_a_model_with_22_classes_is_ignored():
+    mask = np.array([[0, 21, 20]])
+    assert np.asarray(get_mask(mask, "pascal_voc")).tolist() == [[0, 255, 20]]
+    with pytest.raises(ValueError, match="classes 0 to 20"):
+        get_mask(mask + 1, "pascal_voc")

@@ -11,6 +11,8 @@ class Meta:
     ``ignored_value``: the pixel value that its files use for "not labelled".
     ``background``: the class that means "nothing of interest"; None where every class is a thing
     or a stuff of its own.
+    ``border_class``: the class beyond the last with which some models name "ignored" (the 22nd of
+    ``FCN(nclass=22)`` on VOC); shown as ignored.
     """
 
     name: str
@@ -20,6 +22,7 @@ class Meta:
     ignored_value: int = 255
     ignored_colour: tuple[int, int, int] = (0, 0, 0)
     background: int | None = None
+    border_class: int | None = None
 
     @property
     def num_class(self) -> int:
@@ -68,7 +71,14 @@ _VOC_PALETTE = tuple(_voc_colour(label) for label in range(len(_VOC_CLASSES)))
 
 
 def _voc(name: str) -> Meta:
-    return Meta(name, _VOC_CLASSES, _VOC_PALETTE, ignored_colour=_voc_colour(255), background=0)
+    return Meta(
+        name,
+        _VOC_CLASSES,
+        _VOC_PALETTE,
+        ignored_colour=_voc_colour(255),
+        background=0,
+        border_class=21,
+    )
 
 
 # The first of each class's synonyms in sceneparsing's objectInfo150.txt.

@@ -74,7 +74,8 @@ def _labels(array: Any, meta: Meta) -> np.ndarray:
             f"mask of shape {labels.shape}: expected one class number a pixel, (H, W), (1, H, W) "
             "or (H, W, 1); scores become classes by argmax over the class axis"
         )
-    labels = np.where(labels == 255, -1, labels.astype(np.int64))
+    border = 255 if meta.border_class is None else meta.border_class
+    labels = np.where((labels == 255) | (labels == border), -1, labels.astype(np.int64))
     if labels.min() < -1 or labels.max() >= meta.num_class:
         raise ValueError(
             f"mask holds {labels.min()} to {labels.max()}; {meta.name} has classes 0 to "
