@@ -22,6 +22,28 @@ from unittest import mock
 import numpy as np
 import peers
 
+# Every segmentation model of GluonCV 0.10 on a ResNet.
+GLUONCV_SEGMENTATION = (
+    "fcn_resnet50_voc",
+    "fcn_resnet101_coco",
+    "fcn_resnet101_voc",
+    "fcn_resnet50_ade",
+    "fcn_resnet101_ade",
+    "psp_resnet101_coco",
+    "psp_resnet101_voc",
+    "psp_resnet50_ade",
+    "psp_resnet101_ade",
+    "psp_resnet101_citys",
+    "deeplab_resnet101_coco",
+    "deeplab_resnet101_voc",
+    "deeplab_resnet152_coco",
+    "deeplab_resnet152_voc",
+    "deeplab_resnet50_ade",
+    "deeplab_resnet101_ade",
+    "deeplab_resnet50_citys",
+    "deeplab_resnet101_citys",
+)
+
 
 class File(NamedTuple):
     """A net that ``library`` builds and saves; all ``variants`` (options) have its weights."""

@@ -7,8 +7,10 @@ import foreign_cases
 import numpy as np
 import peers
 import pytest
+from foreign_cases import GLUONCV_SEGMENTATION
 
-from gluonvision.model_zoo import list_models
+from gluonvision.backend import get_parameters
+from gluonvision.model_zoo import get_model, list_models
 from gluonvision.model_zoo.importers import convert
 
 pytestmark = pytest.mark.skipif(
@@ -18,26 +20,6 @@ pytestmark = pytest.mark.skipif(
 
 BACKENDS = ("torch", "mxnet")
 CASES = [n for n in foreign_cases.CASES if n.startswith(("cv_", "mx_"))]
-NAMES = [
-    "fcn_resnet50_voc",
-    "fcn_resnet101_coco",
-    "fcn_resnet101_voc",
-    "fcn_resnet50_ade",
-    "fcn_resnet101_ade",
-    "psp_resnet101_coco",
-    "psp_resnet101_voc",
-    "psp_resnet50_ade",
-    "psp_resnet101_ade",
-    "psp_resnet101_citys",
-    "deeplab_resnet101_coco",
-    "deeplab_resnet101_voc",
-    "deeplab_resnet152_coco",
-    "deeplab_resnet152_voc",
-    "deeplab_resnet50_ade",
-    "deeplab_resnet101_ade",
-    "deeplab_resnet50_citys",
-    "deeplab_resnet101_citys",
-]
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +43,29 @@ def test_the_two_outputs_of_a_model_with_aux_differ(outputs):
     assert foreign_cases.relative_difference(scores["arr_0"], scores["arr_1"]) > 0.1
 
 
+@pytest.mark.parametrize(
+    ("file", "name"), [("mx_18_v2", "dilated_resnet18"), ("cv_50_v1s", "resnet50_v1s")]
+)
+def test_a_backbone_passes_over_the_classifier_under_its_legacy_names(outputs, file, name):
+    legacy, structural = (
+        get_parameters(get_model(name, pretrained=outputs / f"{file}.{kind}", classes=None))
+        for kind in ("legacy", "params")
+    )
+    assert legacy.keys() == structural.keys()
+    for parameter, value in legacy.items():
+        np.testing.assert_array_equal(value, structural[parameter])
+
+
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
-    foreign_cases.finish(foreign_cases.start("mxnet", "shapes", folder, NAMES))
-    return {name: json.loads((folder / f"{name}.json").read_text()) for name in NAMES}
+    foreign_cases.finish(foreign_cases.start("mxnet", "shapes", folder, GLUONCV_SEGMENTATION))
+    return {
+        name: json.loads((folder / f"{name}.json").read_text()) for name in GLUONCV_SEGMENTATION
+    }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", GLUONCV_SEGMENTATION)
 def test_names_and_shapes_fit_for_every_model_of_gluoncv(shapes, name):
     assert name in list_models()
     theirs, ours = shapes[name]

@@ -3,7 +3,8 @@
 It picks a backend once, when first imported, and exports one vocabulary for both:
 
 - ``HybridBlock``, ``nn``, ``F``, ``init``: what models are written with;
-- ``initialize``, ``get_parameters``, ``get_gradients``, ``set_parameters``, ``seed``: weights, by structural name;
+- ``initialize``, ``seed``, ``get_parameters``, ``parameter_shapes``, ``set_parameters``,
+  ``get_gradients``: weights, by structural name;
 - ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
 - ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode.
 

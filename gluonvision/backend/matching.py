@@ -44,8 +44,9 @@ def _advice(different: set[tuple[tuple, tuple]]) -> str:
             f"nclass={theirs} (a classifier: classes={theirs})"
         )
     return (
-        "Build the model that they were saved from (nclass, backbone, aux, in_channels), or pass "
-        "allow_missing=True or ignore_extra=True if names are missing or extra on purpose"
+        "Build the model that they were saved from (nclass, backbone, aux, in_channels; "
+        "classes=None is a backbone alone), or pass allow_missing=True or ignore_extra=True if "
+        "names are missing or extra on purpose"
     )
 
 
