@@ -92,7 +92,7 @@ class TestGetMask:
             (np.zeros((0, 3), int), r"\(0, 3\)"),
             (np.full((2, 2), 0.5), "fractions"),
             (np.full((2, 2), np.nan), "NaN"),
-            (np.full((2, 2), 21), "21 to 21; pascal_voc has classes 0 to 20"),
+            (np.full((2, 2), 22), "22 to 22; pascal_voc has classes 0 to 20"),
             (np.full((2, 2), -2), "-2 to -2"),
             (np.array([["a"]]), "expected numbers"),
         ],

@@ -32,10 +32,10 @@ class HybridBlock(torch.nn.Module):
                 "same block to both attributes instead"
             )
 
-    def forward(self, *args):
-        return self.hybrid_forward(functional, *args)
+    def forward(self, x, *args):
+        return self.hybrid_forward(functional, x, *args)
 
-    def hybrid_forward(self, F, *args):
+    def hybrid_forward(self, F, x, *args):
         raise TypeError(f"{type(self).__name__} must define hybrid_forward(self, F, x) or forward")
 
     def name_scope(self):
