@@ -66,7 +66,7 @@ def test_a_batch_of_ignored_pixels_alone_gives_zero_with_zero_gradient():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_no_number_at_an_ignored_pixel_does_not_reach_the_loss(bad):
-    """Its own gradient is NaN all the same: a net that gives such scores shows that it is broken."""
+    """Its own gradient is NaN all the same: such scores show that a net is broken."""
     scores, label = batch()
     clean = value(differentiate(loss_of(label), scores).output)
     n, i, j = np.argwhere(label == -1)[0]
