@@ -1,7 +1,7 @@
 """Read a file of weights of any known kind into named NumPy arrays; nothing in it is executed."""
 
+import os
 import re
-from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +13,7 @@ _TORCH_STARTS = (b"PK\x03\x04", b"\x80")
 _WRAPPERS = ("state_dict", "model", "model_state", "net")
 
 
-def read(path: str | Path) -> dict[str, np.ndarray]:
+def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of a ``.params``, ``.safetensors`` or torch (``.pth``, ``.pt``) file, by name.
 
     The kind is told by the content, whatever the file is called. A torch file is read with

@@ -37,7 +37,7 @@ class Augmentation:
 
 
 def draw(
-    generator: np.random.Generator, size: tuple[int, int], base_size: int, crop_size: int
+    generator: np.random.Generator, size: tuple[int, ...], base_size: int, crop_size: int
 ) -> Augmentation:
     """A random augmentation for a picture of ``size`` (height, width).
 
@@ -92,7 +92,7 @@ def random_transform(
     return apply(augmentation, image, mask, crop_size)
 
 
-def matrix(augmentation: Augmentation, size: tuple[int, int]) -> np.ndarray:
+def matrix(augmentation: Augmentation, size: tuple[int, ...]) -> np.ndarray:
     """The 2x3 map from a pixel index (x, y) of the crop to one of a picture of ``size``, float64.
 
     Worked out where pixel ``i`` covers [i, i+1), so that sizes scale and mirrors fall into place;
@@ -141,7 +141,7 @@ def _blur(image: np.ndarray, deviation: float) -> np.ndarray:
     return cv2.GaussianBlur(image, (size, size), deviation)
 
 
-def _scaled(size: tuple[int, int], long: int) -> tuple[int, int]:
+def _scaled(size: tuple[int, ...], long: int) -> tuple[int, int]:
     height, width = size
     short = max(int(min(size) * long / max(size) + 0.5), 1)
     return (long, short) if height > width else (short, long)

@@ -45,7 +45,7 @@ class SegmentationDataset:
         seed: int = 0,
     ):
         _check_mode(mode, has_masks=masks is not None)
-        self.images, self.masks = images, masks
+        self.images, self.masks = images, masks or []
         self.mode, self.transform = mode, transform
         self.base_size, self.crop_size = base_size, crop_size
         self.seed, self.epoch = seed, 0

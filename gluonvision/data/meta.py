@@ -17,10 +17,10 @@ class Meta:
 
     name: str
     classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
+    palette: tuple[tuple[int, ...], ...]
     label_offset: int = 0
     ignored_value: int = 255
-    ignored_colour: tuple[int, int, int] = (0, 0, 0)
+    ignored_colour: tuple[int, ...] = (0, 0, 0)
     background: int | None = None
     border_class: int | None = None
 
@@ -48,11 +48,11 @@ def _split(text: str, separator: str = ",") -> tuple[str, ...]:
     return tuple(" ".join(part.split()) for part in text.split(separator))
 
 
-def _colours(text: str) -> tuple[tuple[int, int, int], ...]:
+def _colours(text: str) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(bytes.fromhex(part)) for part in text.split())
 
 
-def _voc_colour(label: int) -> tuple[int, int, int]:
+def _voc_colour(label: int) -> tuple[int, ...]:
     """VOC's rule: the label's bits, three at a time, fill red, green and blue from the top bit."""
     channels = [0, 0, 0]
     for bit in range(8):

@@ -111,3 +111,9 @@ def _write_lists(folder: Path, names: list[str]) -> None:
     train = max(1, len(names) * 2 // 3)
     for split, part in (("train", names[:train]), ("val", names[train:]), ("trainval", names)):
         (folder / f"{split}.txt").write_text("".join(f"{name}\n" for name in part))
+
+
+if __name__ == "__main__":
+    import sys
+
+    print(f"generated: {make_voc_like(sys.argv[1])}")

