@@ -74,6 +74,9 @@ def test_compiled_training_moves_the_running_statistics_alike():
         assert_close(dict(nets[1].named_buffers())[name], value)
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith("2.6"), reason="max pooling fixes the parity of open sizes there"
+)
 @NETS
 def test_exports_with_sizes_left_open(family, backbone):
     net = build(family, backbone)

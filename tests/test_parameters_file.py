@@ -10,6 +10,7 @@ import tracemalloc
 import zipfile
 
 import numpy as np
+import peers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,11 +31,10 @@ def mx():
 
 
 def load_mxnet():
-    """MXNet 1.9.1, which names types by aliases that NumPy 1.24 dropped."""
-    for kind in (bool, int, float, object, complex, str):
-        if kind.__name__ not in np.__dict__:
-            setattr(np, kind.__name__, kind)
-    return pytest.importorskip("mxnet")
+    """MXNet 1.9.1, which asks NumPy for names that it dropped."""
+    if not peers.installed("mxnet"):
+        pytest.skip("MXNet is not installed")
+    return peers.import_mxnet()
 
 
 def file_bytes(arrays, names, count=None, num_names=None):

@@ -41,7 +41,7 @@ class HybridSequential(HybridBlock):
             self.add_module(str(len(self)), block)
 
     def forward(self, x):
-        for block in self:
+        for block in self._modules.values():
             x = block(x)
         return x
 
@@ -52,7 +52,7 @@ class HybridSequential(HybridBlock):
         return iter(self._modules.values())
 
     def __getitem__(self, key):
-        blocks = list(self)[key]
+        blocks = list(self._modules.values())[key]
         if not isinstance(key, slice):
             return blocks
         part = type(self)()
