@@ -84,7 +84,7 @@ def test_constants(initializer, value):
 
 def test_batch_norm_and_bias_have_fixed_values():
     net = nn.HybridSequential()
-    net.add(nn.BatchNorm(in_channels=3), nn.Flatten(), nn.Dense(2, in_units=3))
+    net.add(nn.BatchNorm(in_channels=3), nn.Dropout(0.5), nn.Dense(2, in_units=3))
     initialize(net, init.Constant(7))
     expected = {"0.beta": 0, "0.gamma": 1, "0.running_mean": 0, "0.running_var": 1, "2.bias": 0}
     for name, value in expected.items():

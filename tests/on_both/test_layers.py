@@ -300,22 +300,14 @@ def test_global_average_pool(shape):
     check(net_of(nn.GlobalAvgPool2D()), lambda x: x.mean((2, 3), keepdims=True), normal(*shape))
 
 
-@pytest.mark.parametrize(
-    ("name", "reference"),
-    [("relu", lambda x: np.maximum(x, 0)), ("sigmoid", lambda x: 1 / (1 + np.exp(-x)))],
-)
-def test_activation(name, reference):
-    check(net_of(nn.Activation(name)), reference, normal(2, 3, 4, 5))
+def test_activation():
+    check(net_of(nn.Activation("relu")), lambda x: np.maximum(x, 0), normal(2, 3, 4, 5))
 
 
 @pytest.mark.skipif(NAME != "torch", reason="MXNet has more activations and checks at the call")
 def test_an_unknown_activation_is_an_error():
-    with pytest.raises(ValueError, match="'tanh', expected 'relu' or 'sigmoid'"):
+    with pytest.raises(ValueError, match="'tanh', expected 'relu'"):
         nn.Activation("tanh")
-
-
-def test_flatten():
-    check(net_of(nn.Flatten()), lambda x: x.reshape(2, -1), normal(2, 3, 4, 5))
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
@@ -353,15 +345,15 @@ def test_an_empty_sequential_is_the_identity():
 
 def test_a_sequential_applies_its_blocks_in_order():
     net = nn.HybridSequential()
-    net.add(nn.Activation("sigmoid"))
-    net.add(nn.Flatten(), nn.Activation("relu"))
-    x = normal(2, 3, 1, 1)
-    expected = 1 / (1 + np.exp(-x.reshape(2, 3)))
+    net.add(nn.GlobalAvgPool2D())
+    net.add(nn.Activation("relu"), nn.Dropout(0.5))
+    x = normal(2, 3, 4, 5)
+    expected = np.maximum(x.mean((2, 3), keepdims=True), 0)  # the mean of relus would be another
     np.testing.assert_allclose(as_numpy(net(array(x))), expected, rtol=1e-12)
 
 
 def test_a_sequential_is_indexed_sliced_and_counted():
-    blocks = [nn.Activation("relu"), nn.Flatten(), nn.Dropout(0.5)]
+    blocks = [nn.Activation("relu"), nn.GlobalAvgPool2D(), nn.Dropout(0.5)]
     net = nn.HybridSequential()
     net.add(*blocks)
     assert len(net) == 3
@@ -373,7 +365,7 @@ def test_a_sequential_is_indexed_sliced_and_counted():
 
 def test_parameters_are_named_by_their_place():
     inner = nn.HybridSequential()
-    inner.add(nn.Flatten(), nn.Dense(2, in_units=3))
+    inner.add(nn.GlobalAvgPool2D(), nn.Dense(2, in_units=3))
     outer = nn.HybridSequential()
     outer.add(inner, nn.BatchNorm(in_channels=2))
     outer.initialize()

@@ -53,29 +53,10 @@ def test_relu_of_integers():
     np.testing.assert_array_equal(as_numpy(F.relu(array(np.array([-1, 0, 5], "int32")))), [0, 0, 5])
 
 
-def test_sigmoid():
-    check(F.sigmoid, lambda x: 1 / (1 + np.exp(-x)), 3 * normal(3, 5))
-
-
-def test_sigmoid_of_extreme_values():
-    result = differentiate(F.sigmoid, np.array([-1e4, 1e4]))
-    np.testing.assert_array_equal(result.output, [0, 1])
-    np.testing.assert_array_equal(result.gradients[0], [0, 0])
-
-
-@pytest.mark.parametrize(
-    ("name", "operator"),
-    [
-        ("broadcast_add", np.add),
-        ("broadcast_sub", np.subtract),
-        ("broadcast_mul", np.multiply),
-        ("broadcast_div", np.divide),
-    ],
-)
 @pytest.mark.parametrize("other_shape", [(2, 3, 5), (1, 3, 1), (2, 1, 5), (1, 1, 1)])
-def test_broadcast(name, operator, other_shape):
+def test_broadcast_div(other_shape):
     other = away_from([0], *other_shape)
-    check(getattr(F, name), operator, normal(2, 3, 5), other, tolerance=1e-5)
+    check(F.broadcast_div, np.divide, normal(2, 3, 5), other, tolerance=1e-5)
 
 
 def test_zeros_like_and_ones_like_keep_shape_and_type():
@@ -154,27 +135,19 @@ def test_squeeze(axis, shape):
     check(lambda x: F.squeeze(x, axis=axis), lambda x: np.squeeze(x, axis), x)
 
 
-@pytest.mark.parametrize(("axis", "shape"), [(0, (1, 3, 5)), (1, (3, 1, 5)), (-1, (3, 5, 1))])
-def test_expand_dims(axis, shape):
-    assert F.expand_dims(array(normal(3, 5)), axis=axis).shape == shape
-    check(lambda x: F.expand_dims(x, axis=axis), lambda x: np.expand_dims(x, axis), normal(3, 5))
-
-
 # Reductions
 
 
-@pytest.mark.parametrize("name", ["sum", "mean"])
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, (2, 3), (0, 2, 3)])
-def test_sum_and_mean(name, axis, keepdims):
+def test_sum(axis, keepdims):
     x = normal(2, 3, 5, 7)
-    function, reference = getattr(F, name), getattr(np, name)
     if axis is not None or keepdims:  # all of it: MXNet gives shape (1,) and torch ()
-        shape = reference(x, axis=axis, keepdims=keepdims).shape
-        assert function(array(x), axis=axis, keepdims=keepdims).shape == shape
+        shape = np.sum(x, axis=axis, keepdims=keepdims).shape
+        assert F.sum(array(x), axis=axis, keepdims=keepdims).shape == shape
     check(
-        lambda x: function(x, axis=axis, keepdims=keepdims),
-        lambda x: reference(x, axis=axis, keepdims=keepdims),
+        lambda x: F.sum(x, axis=axis, keepdims=keepdims),
+        lambda x: np.sum(x, axis=axis, keepdims=keepdims),
         x,
     )
 
@@ -210,19 +183,17 @@ def np_log_softmax(x, axis):
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
-def test_softmax_and_its_logarithm(axis):
+def test_log_softmax(axis):
     x = normal(3, 5, 4)
     check(lambda x: F.log_softmax(x, axis=axis), lambda x: np_log_softmax(x, axis), x)
-    check(lambda x: F.softmax(x, axis=axis), lambda x: np.exp(np_log_softmax(x, axis)), x)
 
 
-def test_softmax_is_over_the_last_axis_by_default():
+def test_log_softmax_is_over_the_last_axis_by_default():
     x = normal(3, 5)
     np.testing.assert_allclose(as_numpy(F.log_softmax(array(x))), np_log_softmax(x, 1), atol=1e-14)
-    np.testing.assert_allclose(as_numpy(F.softmax(array(x))).sum(1), np.ones(3))
 
 
-def test_softmax_over_one_class():
+def test_log_softmax_over_one_class():
     result = differentiate(lambda x: F.log_softmax(x, axis=1), normal(2, 1, 3))
     np.testing.assert_array_equal(result.output, np.zeros((2, 1, 3)))
     np.testing.assert_array_equal(result.gradients[0], np.zeros((2, 1, 3)))
@@ -371,6 +342,6 @@ def test_results_keep_the_type_of_the_input(dtype):
         F.contrib.AdaptiveAvgPooling2D(x, output_size=3),
         F.contrib.BilinearResize2D(x, height=3, width=9),
         F.log_softmax(x, axis=1),
-        F.mean(x, axis=(2, 3)),
+        F.sum(x, axis=(2, 3)),
     ):
         assert as_numpy(out).dtype == dtype

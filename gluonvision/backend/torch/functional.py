@@ -9,13 +9,9 @@ import torch
 from torch.nn import functional
 
 relu = functional.relu
-sigmoid = torch.sigmoid
 zeros_like = torch.zeros_like
 ones_like = torch.ones_like
 where = torch.where
-broadcast_add = torch.add
-broadcast_sub = torch.sub
-broadcast_mul = torch.mul
 broadcast_div = torch.div
 
 
@@ -34,29 +30,14 @@ def sum(data, axis=None, keepdims=False):
     return data.sum(axis, keepdims)
 
 
-def mean(data, axis=None, keepdims=False):
-    """Mean over ``axis``: an int, a tuple, or None for all."""
-    return data.mean(axis, keepdims)
-
-
 def squeeze(data, axis=None):
     """Drop the dimensions of length 1, or only ``axis``."""
     return data.squeeze() if axis is None else data.squeeze(axis)
 
 
-def expand_dims(data, axis):
-    """Insert a dimension of length 1."""
-    return data.unsqueeze(axis)
-
-
 def argmax(data, axis=None, keepdims=False):
     """Index of the largest value: int64 here, float32 in MXNet; the first of equals in both."""
     return data.argmax(axis, keepdims)
-
-
-def softmax(data, axis=-1):
-    """Softmax along ``axis``."""
-    return data.softmax(axis)
 
 
 def log_softmax(data, axis=-1):

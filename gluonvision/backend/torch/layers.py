@@ -12,7 +12,6 @@ __all__ = [
     "Conv2D",
     "Dense",
     "Dropout",
-    "Flatten",
     "GlobalAvgPool2D",
     "HybridBlock",
     "HybridSequential",
@@ -200,16 +199,16 @@ class SyncBatchNorm(BatchNorm):
 
 
 class Activation(HybridBlock):
-    """'relu' or 'sigmoid'."""
+    """The rectifier, by its name: 'relu'."""
 
     def __init__(self, activation):
         super().__init__()
-        if activation not in ("relu", "sigmoid"):
-            raise ValueError(f"Activation: {activation!r}, expected 'relu' or 'sigmoid'")
+        if activation != "relu":
+            raise ValueError(f"Activation: {activation!r}, expected 'relu'; others are in torch.nn")
         self.activation = activation
 
     def hybrid_forward(self, F, x):
-        return F.relu(x) if self.activation == "relu" else F.sigmoid(x)
+        return F.relu(x)
 
     def extra_repr(self):
         return self.activation
@@ -232,9 +231,5 @@ class MaxPool2D(torch.nn.MaxPool2d):
 class GlobalAvgPool2D(HybridBlock):
     """Mean over height and width: (N, C, H, W) to (N, C, 1, 1)."""
 
-    def hybrid_forward(self, F, x):
-        return F.mean(x, axis=(2, 3), keepdims=True)
-
-
-class Flatten(torch.nn.Flatten):
-    """(N, C, H, W) to (N, C H W)."""
+    def forward(self, x):
+        return x.mean((2, 3), keepdim=True)
