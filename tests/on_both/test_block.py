@@ -39,7 +39,7 @@ class Net(HybridBlock):
             self.output.add(nn.Conv2D(2, 1, in_channels=channels))
 
     def hybrid_forward(self, F, x):
-        return F.softmax(self.output(self.features(x)), axis=1)
+        return F.log_softmax(self.output(self.features(x)), axis=1)
 
 
 NAMES = [
