@@ -23,8 +23,12 @@ def train(config: TrainConfig) -> Path:
     """
     backend.seed(config.seed)
     device = backend.gpu() if backend.num_gpus() and not config.no_cuda else backend.cpu()
-    net = build_model(config, device)
+    # The data first: what is wrong with it shows before weights are fetched and time is spent.
     loader = _training_batches(config)
+    validation = get_segmentation_dataset(
+        config.dataset, root=config.data_folder, split=config.val_split, mode="val"
+    )
+    net = build_model(config, device)
     trainer = backend.Trainer(
         net, SoftmaxCrossEntropyLoss(config.aux_weight), config.momentum, config.weight_decay
     )
@@ -35,7 +39,11 @@ def train(config: TrainConfig) -> Path:
             _train_epoch(config, epoch, loader, trainer, device, progress)
             checkpoint = save_weights(config, net)
     print(f"weights: {checkpoint}")
-    _validate(config, net, device)
+    scores = evaluate(net, validation, device)
+    print(
+        f"{config.val_split}: mIoU {scores.mean_iou:.3f}, pixel accuracy "
+        f"{scores.pixel_accuracy:.3f} on {len(validation)} whole images"
+    )
     return checkpoint
 
 
@@ -86,14 +94,3 @@ def _train_epoch(config, epoch, loader, trainer, device, progress):
         loss = trainer.step(x, backend.array(labels, device), rate)
         progress.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", lr=f"{rate:.2g}", refresh=False)
         progress.update()
-
-
-def _validate(config, net, device):
-    dataset = get_segmentation_dataset(
-        config.dataset, root=config.data_folder, split=config.val_split, mode="val"
-    )
-    scores = evaluate(net, dataset, device)
-    print(
-        f"{config.val_split}: mIoU {scores.mean_iou:.3f}, pixel accuracy "
-        f"{scores.pixel_accuracy:.3f} on {len(dataset)} whole images"
-    )
