@@ -7,15 +7,21 @@ outside the picture are -1 (ignored), there they were class 0; and shrinking bel
 whole blocks first, where Pillow's resize widened its filter.
 
 Image pixels from outside are 0 before normalization, as there.
+
+Two options go beyond that routine, and are off unless asked for: photometric distortion of the
+image, and a crop that no class may fill (mmsegmentation's ``cat_max_ratio``).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from gluonvision.data.photometric import UNCHANGED, Photometric, distort, draw_photometric
+
 _OUTSIDE = -2
+_REDRAWS = 10
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,9 @@ class Augmentation:
     """One draw of the training transform, for one size of picture.
 
     The picture is mirrored, resized to ``height`` x ``width``, turned by ``angle`` (degrees,
-    counter-clockwise, about its centre, nothing grows), and cropped at ``top``, ``left``; the crop
-    is then blurred with standard deviation ``blur`` (pixels; 0 is none).
+    counter-clockwise, about its centre, nothing grows), and cropped at ``top``, ``left``; the
+    crop's colours are distorted, and it is blurred with standard deviation ``blur`` (pixels; 0 is
+    none).
     """
 
     mirror: bool
@@ -34,6 +41,7 @@ class Augmentation:
     top: int
     left: int
     blur: float
+    photometric: Photometric = UNCHANGED
 
 
 def draw(
@@ -74,6 +82,7 @@ def apply(
     # Replicated, then cut by the mask's own outline: a constant border would fade into the
     # picture's rim, and image and mask would end at different pixels.
     pixels = _warp(_shrink(image, a), a, size, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+    pixels = distort(a.photometric, pixels)
     region = slice(size[1]), slice(size[0])
     cv2.copyTo(pixels, inside.view(np.uint8), crop[region])
     np.copyto(labels[region], warped, where=inside)
@@ -86,10 +95,73 @@ def random_transform(
     generator: np.random.Generator,
     base_size: int = 520,
     crop_size: int = 480,
+    photometric: bool = False,
+    cat_max_ratio: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``draw`` and ``apply``: the training transform of one sample, shapes and types as there."""
-    augmentation = draw(generator, image.shape[:2], base_size, crop_size)
-    return apply(augmentation, image, mask, crop_size)
+    """The training transform of one sample: drawn, and applied; shapes and types as ``apply``'s.
+
+    ``photometric``: distort the image's colours. ``cat_max_ratio`` below 1: see ``redraw_crop``.
+    """
+    a = draw(generator, image.shape[:2], base_size, crop_size)
+    if photometric:
+        a = replace(a, photometric=draw_photometric(generator))
+    if cat_max_ratio < 1:
+        a = redraw_crop(generator, a, mask, crop_size, cat_max_ratio)
+    return apply(a, image, mask, crop_size)
+
+
+def redraw_crop(
+    generator: np.random.Generator,
+    augmentation: Augmentation,
+    mask: np.ndarray,
+    crop_size: int,
+    cat_max_ratio: float,
+) -> Augmentation:
+    """The augmentation with its crop moved until every class has less than ``cat_max_ratio`` of it.
+
+    The share is that of the pixels with a label. At most ten times: a picture of one class has no
+    such crop, and keeps the last one. Always takes the same twenty numbers of the generator.
+    After mmsegmentation's ``RandomCrop(cat_max_ratio)``.
+    """
+    a = augmentation
+    for top, left in generator.random((_REDRAWS, 2)).tolist():
+        if largest_share(a, mask, crop_size) < cat_max_ratio:
+            break
+        a = replace(
+            a,
+            top=_integer(top, 0, max(a.height - crop_size, 0)),
+            left=_integer(left, 0, max(a.width - crop_size, 0)),
+        )
+    return a
+
+
+def check_ratio(cat_max_ratio: float) -> float:
+    """The ratio, where it is one: in (0, 1]; else ValueError."""
+    if not 0 < cat_max_ratio <= 1:
+        raise ValueError(
+            f"cat_max_ratio {cat_max_ratio}: expected a share above 0 (mmsegmentation's recipes "
+            "have 0.75), or 1 for any crop"
+        )
+    return cat_max_ratio
+
+
+def largest_share(augmentation: Augmentation, mask: np.ndarray, crop_size: int) -> float:
+    """The share, 0 to 1, that the crop's commonest class has of its labelled pixels.
+
+    Of a crop of 240 pixels and more only a grid is looked at, about 120 x 120. 1 without a label.
+    """
+    a, step = augmentation, max(crop_size // 120, 1)
+    inner = (max(-(-(min(side, crop_size) - step // 2) // step), 1) for side in (a.width, a.height))
+    grid = np.array([[step, 0, step // 2], [0, step, step // 2], [0, 0, 1]])
+    labels = cv2.warpAffine(
+        mask.astype(np.int16),
+        matrix(a, mask.shape) @ grid,
+        tuple(inner),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderValue=_OUTSIDE,
+    )
+    counts = np.bincount(labels[labels >= 0])
+    return float(counts.max() / counts.sum()) if counts.size else 1.0
 
 
 def matrix(augmentation: Augmentation, size: tuple[int, ...]) -> np.ndarray:

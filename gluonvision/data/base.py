@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from gluonvision.data.augment import random_transform
+from gluonvision.data.augment import check_ratio, random_transform
 from gluonvision.data.meta import get_meta
 
 IGNORED = -1
@@ -27,7 +27,9 @@ class SegmentationDataset:
     image: uint8, (H, W, 3), RGB, turned upright by its EXIF orientation. mask: int32, (H, W),
     ``-1`` ignored. ``transform``, if given, is applied to the image last.
 
-    A training sample depends on ``seed``, the epoch and its index alone: see ``set_epoch``.
+    A training sample depends on ``seed``, the epoch and its index alone: ``dataset[index, epoch]``,
+    or ``dataset[index]`` after ``set_epoch``. ``photometric`` distorts its colours, and
+    ``cat_max_ratio`` below 1 moves its crop: see ``augment.random_transform``.
 
     Raises ValueError for a mode that does not exist, and for one that needs masks without masks.
     """
@@ -43,12 +45,16 @@ class SegmentationDataset:
         base_size: int = 520,
         crop_size: int = 480,
         seed: int = 0,
+        *,
+        photometric: bool = False,
+        cat_max_ratio: float = 1.0,
     ):
         _check_mode(mode, has_masks=masks is not None)
         self.images, self.masks = images, masks or []
         self.mode, self.transform = mode, transform
         self.base_size, self.crop_size = base_size, crop_size
         self.seed, self.epoch = seed, 0
+        self.photometric, self.cat_max_ratio = photometric, check_ratio(cat_max_ratio)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -67,15 +73,22 @@ class SegmentationDataset:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple:
-        """One sample, as the class says; errors name the file."""
+    def __getitem__(self, index: int | tuple[int, int]) -> tuple:
+        """One sample, as the class says, by its index or (index, epoch); errors name the file."""
+        index, epoch = index if isinstance(index, tuple) else (index, self.epoch)
         index = range(len(self))[index]
         if self.mode == "test":
             return self._finish(read_image(self.images[index])), self.images[index].name
         image, mask = self._read_pair(index)
         if self.mode == "train":
             image, mask = random_transform(
-                image, mask, self._generator(index), self.base_size, self.crop_size
+                image,
+                mask,
+                self._generator(index, epoch),
+                self.base_size,
+                self.crop_size,
+                self.photometric,
+                self.cat_max_ratio,
             )
         return self._finish(image), mask
 
@@ -92,10 +105,8 @@ class SegmentationDataset:
     def _read_mask(self, index: int) -> np.ndarray:
         return read_mask(self.masks[index], self.NAME)
 
-    def _generator(self, index: int) -> np.random.Generator:
-        return np.random.default_rng(
-            np.random.SeedSequence(self.seed, spawn_key=(self.epoch, index))
-        )
+    def _generator(self, index: int, epoch: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, index)))
 
     def _finish(self, image: np.ndarray) -> np.ndarray:
         return image if self.transform is None else self.transform(image)

@@ -32,6 +32,7 @@ class VOCSegmentationDataset(SegmentationDataset):
         base_size: int = 520,
         crop_size: int = 480,
         seed: int = 0,
+        **options,
     ):
         if split not in SPLITS:
             raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
@@ -42,7 +43,7 @@ class VOCSegmentationDataset(SegmentationDataset):
         if split != "test":
             masks = _files(self.root / "SegmentationClass", names, ".png")
         mode = mode or (split if split in MODES else "train")
-        super().__init__(images, masks, mode, transform, base_size, crop_size, seed)
+        super().__init__(images, masks, mode, transform, base_size, crop_size, seed, **options)
 
 
 def find_voc(root: str | os.PathLike | None = None) -> Path:
