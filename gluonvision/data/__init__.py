@@ -4,25 +4,56 @@ Names are imported when first used, so that the facts of ``data.meta`` cost no i
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gluonvision.data.ade20k import ADE20KSegmentationDataset
     from gluonvision.data.base import SegmentationDataset
+    from gluonvision.data.camvid import CamVidSegmentationDataset
+    from gluonvision.data.cityscapes import CityscapesSegmentationDataset
+    from gluonvision.data.coco import COCOSegmentationDataset
+    from gluonvision.data.folder import FolderSegmentationDataset
     from gluonvision.data.loader import DataLoader
     from gluonvision.data.meta import get_meta
+    from gluonvision.data.sampler import Sampler
+    from gluonvision.data.sbd import VOCAugSegmentationDataset
     from gluonvision.data.voc import VOCSegmentationDataset
 
 _HOMES = {
-    "SegmentationDataset": "base",
+    "ADE20KSegmentationDataset": "ade20k",
+    "COCOSegmentationDataset": "coco",
+    "CamVidSegmentationDataset": "camvid",
+    "CityscapesSegmentationDataset": "cityscapes",
     "DataLoader": "loader",
-    "get_meta": "meta",
+    "FolderSegmentationDataset": "folder",
+    "Sampler": "sampler",
+    "SegmentationDataset": "base",
+    "VOCAugSegmentationDataset": "sbd",
     "VOCSegmentationDataset": "voc",
+    "get_meta": "meta",
 }
-_DATASETS = {"pascal_voc": "VOCSegmentationDataset"}
+_DATASETS = {
+    "pascal_voc": "VOCSegmentationDataset",
+    "pascal_aug": "VOCAugSegmentationDataset",
+    "coco": "COCOSegmentationDataset",
+    "mscoco": "COCOSegmentationDataset",
+    "ade20k": "ADE20KSegmentationDataset",
+    "citys": "CityscapesSegmentationDataset",
+    "camvid": "CamVidSegmentationDataset",
+    "folder": "FolderSegmentationDataset",
+}
 
 __all__ = [
+    "ADE20KSegmentationDataset",
+    "COCOSegmentationDataset",
+    "CamVidSegmentationDataset",
+    "CityscapesSegmentationDataset",
     "DataLoader",
+    "FolderSegmentationDataset",
+    "Sampler",
     "SegmentationDataset",
+    "VOCAugSegmentationDataset",
     "VOCSegmentationDataset",
     "get_meta",
     "get_segmentation_dataset",
@@ -35,12 +66,21 @@ def __getattr__(name: str):
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-def get_segmentation_dataset(name: str, **kwargs) -> "SegmentationDataset":
-    """A data set by its name on the command line; the rest goes to its class.
+def get_segmentation_dataset(
+    name: str,
+    root: str | os.PathLike | None = None,
+    split: str = "train",
+    mode: str | None = None,
+    **options,
+) -> "SegmentationDataset":
+    """A data set by its name on the command line; the ``options`` are those of its class.
+
+    ``name``: pascal_voc, pascal_aug, coco (or mscoco), ade20k, citys, camvid, folder. ``root``,
+    ``split`` and ``mode`` default as its class says.
 
     Raises ValueError, listing the names, where there is none of that name.
     """
     if name not in _DATASETS:
         known = ", ".join(sorted(_DATASETS))
         raise ValueError(f"no data set is called {name!r}; the known ones are: {known}")
-    return __getattr__(_DATASETS[name])(**kwargs)
+    return __getattr__(_DATASETS[name])(root=root, split=split, mode=mode, **options)

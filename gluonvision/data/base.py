@@ -1,18 +1,23 @@
 """The base of every segmentation data set: files in, checked NumPy samples out."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from tqdm import tqdm
 
 from gluonvision.data.augment import check_ratio, random_transform
-from gluonvision.data.meta import get_meta
+from gluonvision.data.meta import Meta, get_meta
+from gluonvision.data.reading import IGNORED, read_image, read_mask
 
-IGNORED = -1
+__all__ = ["IGNORED", "MODES", "SegmentationDataset", "read_image", "read_mask"]
+
+logger = logging.getLogger(__name__)
+
 MODES = ("train", "val", "testval", "test")
-_MASK_MODES = ("P", "L", "1", "I", "I;16")
 
 
 class SegmentationDataset:
@@ -31,35 +36,50 @@ class SegmentationDataset:
     or ``dataset[index]`` after ``set_epoch``. ``photometric`` distorts its colours, and
     ``cat_max_ratio`` below 1 moves its crop: see ``augment.random_transform``.
 
-    Raises ValueError for a mode that does not exist, and for one that needs masks without masks.
+    ``skip_broken``: read every file once now, in threads and with a progress bar, and leave out
+    those that cannot be read or do not fit; they are listed in a warning and in ``skipped``. All at
+    once and not when first met: a length and an order that changed during a run could neither be
+    resumed nor shared between machines. Without it, a broken file is an error where it is read.
+
+    Raises ValueError for a mode that does not exist, for one that needs masks without masks, and
+    where nothing is left.
     """
 
     NAME = ""
 
     def __init__(
         self,
-        images: list[Path],
-        masks: list[Path] | None,
+        images: Sequence[Path],
+        masks: Sequence[Path] | None,
         mode: str = "train",
         transform: Callable | None = None,
         base_size: int = 520,
         crop_size: int = 480,
         seed: int = 0,
+        skip_broken: bool = False,
         *,
         photometric: bool = False,
         cat_max_ratio: float = 1.0,
     ):
         _check_mode(mode, has_masks=masks is not None)
-        self.images, self.masks = images, masks or []
+        self.images, self.masks = list(images), list(masks or [])
         self.mode, self.transform = mode, transform
         self.base_size, self.crop_size = base_size, crop_size
         self.seed, self.epoch = seed, 0
         self.photometric, self.cat_max_ratio = photometric, check_ratio(cat_max_ratio)
+        self.skipped: list[tuple[Path, str]] = []
+        if skip_broken:
+            self._leave_out_broken()
+
+    @property
+    def meta(self) -> Meta:
+        """The data set's facts, and how its mask files are read."""
+        return get_meta(self.NAME)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, by label."""
-        return get_meta(self.NAME).classes
+        return self.meta.classes
 
     @property
     def num_class(self) -> int:
@@ -79,7 +99,7 @@ class SegmentationDataset:
         index = range(len(self))[index]
         if self.mode == "test":
             return self._finish(read_image(self.images[index])), self.images[index].name
-        image, mask = self._read_pair(index)
+        image, mask = self.read_pair(index)
         if self.mode == "train":
             image, mask = random_transform(
                 image,
@@ -92,7 +112,11 @@ class SegmentationDataset:
             )
         return self._finish(image), mask
 
-    def _read_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def read_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The whole image and mask as stored and checked, whatever the mode; errors name the file.
+
+        image: uint8 (H, W, 3); mask: int32 (H, W), -1 ignored.
+        """
         image, mask = read_image(self.images[index]), self._read_mask(index)
         if image.shape[:2] != mask.shape:
             raise ValueError(
@@ -103,72 +127,51 @@ class SegmentationDataset:
         return image, mask
 
     def _read_mask(self, index: int) -> np.ndarray:
-        return read_mask(self.masks[index], self.NAME)
+        return read_mask(self.masks[index], self.meta)
+
+    def _leave_out_broken(self) -> None:
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+            problems = list(
+                tqdm(
+                    pool.map(self._problem, range(len(self))),
+                    total=len(self),
+                    desc="reading every file once",
+                    unit="image",
+                    disable=None,
+                )
+            )
+        broken = [i for i, problem in enumerate(problems) if problem]
+        self.skipped = [(self.images[i], problems[i]) for i in broken]
+        if len(broken) == len(self):
+            raise ValueError(f"every image of the split is broken; the first: {problems[:1]}")
+        if broken:
+            self._report_skipped()
+            self._keep([i for i, problem in enumerate(problems) if not problem])
+
+    def _problem(self, index: int) -> str:
+        try:
+            if self.mode == "test":
+                read_image(self.images[index])
+            else:
+                self.read_pair(index)
+        except (ValueError, OSError) as error:
+            return str(error)
+        return ""
+
+    def _report_skipped(self) -> None:
+        lines = "".join(f"\n  {problem}" for _, problem in self.skipped)
+        logger.warning("%d of %d images left out:%s", len(self.skipped), len(self), lines)
+
+    def _keep(self, indices: list[int]) -> None:
+        """Leave only these samples; a sub-class with lists of its own shortens them too."""
+        self.images = [self.images[i] for i in indices]
+        self.masks = [self.masks[i] for i in indices] if self.masks else []
 
     def _generator(self, index: int, epoch: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, index)))
 
     def _finish(self, image: np.ndarray) -> np.ndarray:
         return image if self.transform is None else self.transform(image)
-
-
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """A picture as uint8 (H, W, 3), RGB, turned upright by its EXIF orientation.
-
-    Raises FileNotFoundError, or ValueError for a file that is truncated or no picture.
-    """
-    return np.array(_read(path, lambda picture: picture.convert("RGB")))
-
-
-def read_mask(path: str | os.PathLike, dataset: str) -> np.ndarray:
-    """A mask file of a data set (a name of ``data.meta``) as int32 (H, W), ``-1`` ignored.
-
-    Palette files are read as indices, grey ones as values. Raises FileNotFoundError, or ValueError
-    for a file that is truncated, in colour, or holds a label that the data set does not have.
-    """
-    meta = get_meta(dataset)
-    picture = _read(path, lambda picture: picture)
-    if picture.mode not in _MASK_MODES:
-        raise ValueError(
-            f"{path}: a mask must hold class numbers (palette or grey), this file holds colours "
-            f"(Pillow mode {picture.mode}); use the original palette file, saved without "
-            ".convert('RGB'), or turn each colour into its class number once and save that"
-        )
-    values = np.asarray(picture)
-    labels = values.astype(np.int32) - np.int32(meta.label_offset)
-    np.copyto(labels, IGNORED, where=values == meta.ignored_value)
-    return _check_labels(labels, values, path, meta)
-
-
-def _read(path: str | os.PathLike, convert: Callable) -> Image.Image:
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return convert(ImageOps.exif_transpose(picture))
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{path}: no such file; the data set's list names it: unpack the archive again, or "
-            "take the name off the list"
-        ) from None
-    # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error ... for a broken file.
-    except Exception as error:
-        raise ValueError(
-            f"{path}: cannot be read as a picture ({error}); it is truncated, or something else: "
-            "fetch it again, or take it off the data set's list"
-        ) from error
-
-
-def _check_labels(labels: np.ndarray, values: np.ndarray, path, meta) -> np.ndarray:
-    if labels.min() >= IGNORED and labels.max() < meta.num_class:
-        return labels
-    wrong = (labels < IGNORED) | (labels >= meta.num_class)
-    row, column = np.argwhere(wrong)[0]
-    first, last = meta.label_offset, meta.label_offset + meta.num_class - 1
-    raise ValueError(
-        f"{path}: label {values[row, column]} at row {row}, column {column} ({wrong.sum()} such "
-        f"pixels); {meta.name} has {first} to {last}, and {meta.ignored_value} for ignored: map "
-        "the values to class numbers, or choose the data set that they belong to"
-    )
 
 
 def _check_mode(mode: str, has_masks: bool) -> None:

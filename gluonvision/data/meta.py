@@ -1,6 +1,6 @@
 """Facts of each data set: class names, colours, how its files write a label. Imports nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -9,6 +9,11 @@ class Meta:
 
     ``label_offset``: a mask file's pixel value is the class plus this (ADE20K's files begin at 1).
     ``ignored_value``: the pixel value that its files use for "not labelled".
+    ``values``: exceptions to those two, as pairs (value in the file, class), -1 for ignored.
+    ``masks``: 'indices' where files hold class numbers (palette or grey), 'colours' where they
+    hold the palette's own colours (RGB) and ``ignored_colour``.
+    ``refuse_binary``: whether a mask of 0 and 255 alone is an error, as it would read as one class
+    and nothing else.
     ``background``: the class that means "nothing of interest"; None where every class is a thing
     or a stuff of its own.
     ``border_class``: the class beyond the last with which some models name "ignored" (the 22nd of
@@ -23,6 +28,9 @@ class Meta:
     ignored_colour: tuple[int, ...] = (0, 0, 0)
     background: int | None = None
     border_class: int | None = None
+    values: tuple[tuple[int, int], ...] = ()
+    masks: str = "indices"
+    refuse_binary: bool = False
 
     @property
     def num_class(self) -> int:
@@ -30,11 +38,14 @@ class Meta:
         return len(self.classes)
 
 
-def get_meta(dataset: str) -> Meta:
+def get_meta(dataset: str | Meta) -> Meta:
     """The facts of a data set, by its name on the command line ('pascal_voc', 'citys', ...).
 
-    Raises ValueError, listing the names, where there is none of that name.
+    Facts themselves are handed back, for data sets of one's own (``folder``). Raises ValueError,
+    listing the names, where there is none of that name.
     """
+    if isinstance(dataset, Meta):
+        return dataset
     try:
         return _METAS[_ALIASES.get(dataset, dataset)]
     except (KeyError, TypeError):
@@ -67,17 +78,46 @@ _VOC_CLASSES = _split(
     horse, motorbike, person, pottedplant, sheep, sofa, train, tvmonitor
     """
 )
-_VOC_PALETTE = tuple(_voc_colour(label) for label in range(len(_VOC_CLASSES)))
 
 
-def _voc(name: str) -> Meta:
+def voc_palette(num_class: int) -> tuple[tuple[int, ...], ...]:
+    """VOC's colours for any number of classes up to 256."""
+    return tuple(_voc_colour(label) for label in range(num_class))
+
+
+# What COCO calls VOC's classes, where it calls them something else.
+COCO_NAMES_OF_VOC = {
+    "aeroplane": "airplane",
+    "diningtable": "dining table",
+    "motorbike": "motorcycle",
+    "pottedplant": "potted plant",
+    "sofa": "couch",
+    "tvmonitor": "tv",
+}
+
+# The 80 "things" of COCO 2014 and 2017, by category id.
+_COCO_THINGS = _split(
+    """
+    person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
+    fire hydrant, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant,
+    bear, zebra, giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard,
+    sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle,
+    wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot,
+    hot dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv, laptop,
+    mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock,
+    vase, scissors, teddy bear, hair drier, toothbrush
+    """
+)
+
+
+def _voc(name: str, classes: tuple[str, ...] = _VOC_CLASSES) -> Meta:
     return Meta(
         name,
-        _VOC_CLASSES,
-        _VOC_PALETTE,
+        classes,
+        voc_palette(len(classes)),
         ignored_colour=_voc_colour(255),
         background=0,
-        border_class=21,
+        border_class=len(classes),
     )
 
 
@@ -134,6 +174,18 @@ _CITYSCAPES_PALETTE = _colours(
     """
 )
 
+# The same script: the train id (-1: not evaluated) of each id in a file *_labelIds.png. Its id -1,
+# the licence plate, is never drawn.
+CITYSCAPES_TRAIN_IDS = (
+    *(-1, -1, -1, -1, -1, -1, -1),  # unlabeled, ego vehicle, ..., dynamic, ground
+    *(0, 1, -1, -1),  # road, sidewalk, parking, rail track
+    *(2, 3, 4, -1, -1, -1),  # building, wall, fence, guard rail, bridge, tunnel
+    *(5, -1, 6, 7),  # pole, polegroup, traffic light, traffic sign
+    *(8, 9, 10),  # vegetation, terrain, sky
+    *(11, 12),  # person, rider
+    *(13, 14, 15, -1, -1, 16, 17, 18),  # car, truck, bus, caravan, trailer, train, motorcycle, ...
+)
+
 # Names and order of SegNet's 11 classes; colours of CamVid's own label_colors.txt.
 _CAMVID_CLASSES = _split(
     """
@@ -151,8 +203,13 @@ _METAS = {
         _voc("pascal_aug"),
         _voc("coco"),
         Meta("ade20k", _ADE20K_CLASSES, _ADE20K_PALETTE, label_offset=1, ignored_value=0),
+        _voc("coco_things", ("background", *_COCO_THINGS)),
         Meta("citys", _CITYSCAPES_CLASSES, _CITYSCAPES_PALETTE),
-        Meta("camvid", _CAMVID_CLASSES, _CAMVID_PALETTE),
+        # SegNet's files write "unlabelled" as 11, others as 255.
+        Meta("camvid", _CAMVID_CLASSES, _CAMVID_PALETTE, values=((11, -1),)),
     )
 }
 _ALIASES = {"mscoco": "coco"}
+
+# The masks that Cityscapes ships hold ids; "citys" itself is train ids, as predictions are.
+CITYSCAPES_LABEL_IDS = replace(_METAS["citys"], values=tuple(enumerate(CITYSCAPES_TRAIN_IDS)))

@@ -5,8 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gluonvision.data.base import MODES, SegmentationDataset
+from gluonvision.data.places import Place, check_split, files, find, read_names
 
+PLACE = Place(
+    title="Pascal VOC 2012",
+    folder="voc",
+    inner=("VOCdevkit/VOC2012", "VOC2012", "."),
+    proof="ImageSets/Segmentation",
+    script="pascal_voc",
+)
 SPLITS = ("train", "val", "trainval", "test")
+_read_names = read_names
 
 
 class VOCSegmentationDataset(SegmentationDataset):
@@ -15,7 +24,8 @@ class VOCSegmentationDataset(SegmentationDataset):
     ``root``: the folder that holds VOCdevkit, VOCdevkit itself, or VOC2012; by default
     ``$GLUONVISION_DATA`` (or its folder ``voc``), else ``~/.mxnet/datasets/voc``.
     ``split``: 'train', 'val', 'trainval' (what GluonCV called 'train'), or 'test', which comes
-    without masks. ``mode``: by default what the split is for; see ``SegmentationDataset``.
+    without masks. ``mode``: by default what the split is for; it, ``transform`` and the
+    ``options`` (base_size, crop_size, seed, skip_broken) as in ``SegmentationDataset``.
 
     Raises FileNotFoundError where there is no such data, ValueError for an unknown split or mode.
     """
@@ -29,68 +39,28 @@ class VOCSegmentationDataset(SegmentationDataset):
         split: str = "train",
         mode: str | None = None,
         transform: Callable | None = None,
-        base_size: int = 520,
-        crop_size: int = 480,
-        seed: int = 0,
         **options,
     ):
-        if split not in SPLITS:
-            raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
+        check_split(split, SPLITS)
         self.root, self.split = find_voc(root), split
-        names = _read_names(self.root / "ImageSets" / "Segmentation" / f"{split}.txt")
-        images = _files(self.root / "JPEGImages", names, ".jpg")
+        names = names_of(self.root, split)
+        may_miss = options.get("skip_broken", False)
+        images = files(self.root / "JPEGImages", names, ".jpg", may_miss)
         masks = None
         if split != "test":
-            masks = _files(self.root / "SegmentationClass", names, ".png")
+            masks = files(self.root / "SegmentationClass", names, ".png", may_miss)
         mode = mode or (split if split in MODES else "train")
-        super().__init__(images, masks, mode, transform, base_size, crop_size, seed, **options)
+        super().__init__(images, masks, mode, transform, **options)
 
 
 def find_voc(root: str | os.PathLike | None = None) -> Path:
     """The folder VOC2012 in or at ``root``, which defaults as VOCSegmentationDataset says.
 
-    Raises FileNotFoundError that says where it looked and how to lay the data out.
+    Raises FileNotFoundError that says where it looked and what to run.
     """
-    roots = _default_roots() if root is None else [Path(root).expanduser()]
-    places = [r / inner for r in roots for inner in ("VOCdevkit/VOC2012", "VOC2012", ".")]
-    for place in places:
-        if (place / "ImageSets" / "Segmentation").is_dir():
-            return place
-    raise FileNotFoundError(
-        "Pascal VOC 2012 not found; looked for ImageSets/Segmentation in\n  "
-        + "\n  ".join(str(place) for place in places)
-        + "\nFetch VOCtrainval_11-May-2012.tar (host.robots.ox.ac.uk/pascal/VOC/voc2012), run\n"
-        f"  mkdir -p {roots[0]} && tar -xf VOCtrainval_11-May-2012.tar -C {roots[0]}\n"
-        "or pass root=, or set GLUONVISION_DATA, to the folder that holds VOCdevkit"
-    )
+    return find(PLACE, root)
 
 
-def _default_roots() -> list[Path]:
-    folder = os.environ.get("GLUONVISION_DATA")
-    if folder:
-        return [Path(folder).expanduser(), Path(folder).expanduser() / "voc"]
-    return [Path.home() / ".mxnet" / "datasets" / "voc"]
-
-
-def _read_names(path: Path) -> list[str]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such list of images; "
-            "VOC's train, val and trainval come in VOCtrainval_11-May-2012.tar, test in VOC2012test"
-        )
-    names = path.read_text().split()
-    if not names:
-        raise ValueError(f"{path}: the list is empty; unpack the archive again")
-    return names
-
-
-def _files(folder: Path, names: list[str], suffix: str) -> list[Path]:
-    """The file of each name; one listing, as asking for thousands of files one by one is slow."""
-    present = set(os.listdir(folder)) if folder.is_dir() else set()
-    missing = [name for name in names if name + suffix not in present]
-    if missing:
-        raise FileNotFoundError(
-            f"{folder / (missing[0] + suffix)}: no such file ({len(missing)} of {len(names)} are "
-            "missing there); the archive was unpacked in part: unpack it again"
-        )
-    return [folder / (name + suffix) for name in names]
+def names_of(folder: Path, split: str) -> list[str]:
+    """The names of a split's images, from the folder VOC2012."""
+    return read_names(folder / "ImageSets" / "Segmentation" / f"{split}.txt")

@@ -1,0 +1,150 @@
+"""A data set of one's own: images and masks in two folders, or in a list file."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from gluonvision.data.base import MODES, SegmentationDataset
+from gluonvision.data.meta import Meta, voc_palette
+from gluonvision.data.pairs import Pair, images_of, pairs_of_folders, pairs_of_list
+
+MASK_FORMATS = ("indices", "colours")
+_FACTS = ("names", "palette", "values", "mask_format", "ignored_value")
+
+Colour = Sequence[int]
+
+
+class FolderSegmentationDataset(SegmentationDataset):
+    """Images and masks of one's own, paired by name or by a list.
+
+    ``root`` holds ``SPLIT.txt``, a line for an image and its mask; or else ``images/SPLIT`` and
+    ``masks/SPLIT``; or, for ``split=None``, just ``images`` and ``masks``. A mask is called as its
+    image; without any masks there is mode 'test' alone.
+
+    ``names``: the classes, by label. ``palette``: a colour (R, G, B) for each, VOC's by default.
+    ``values``: pairs {value in a mask file: class}, -1 for ignored, where files hold anything but
+    the class: {255: 1} reads 0/255 masks. ``mask_format``: 'indices' (palette or grey of 8 or 16
+    bits) or 'colours' (RGB, matched exactly with the palette). ``ignored_value``: the value of
+    pixels without a label, 255; masks of 0 and 255 alone are refused until it is given.
+
+    What is not given is read from ``root/dataset.json``, an object of the same five keys, or, for
+    the names, from ``root/classes.txt``, one a line. ``mode`` (by default what the split is for),
+    ``transform`` and the ``options`` as in ``SegmentationDataset``.
+
+    Raises FileNotFoundError where there are no images or no names, ValueError for what does not
+    fit.
+    """
+
+    NAME = "folder"
+
+    def __init__(
+        self,
+        root: str | os.PathLike | None = None,
+        split: str | None = None,
+        mode: str | None = None,
+        transform: Callable | None = None,
+        names: Sequence[str] | None = None,
+        palette: Sequence[Colour] | None = None,
+        values: Mapping[int, int] | None = None,
+        mask_format: str | None = None,
+        ignored_value: int | None = None,
+        **options,
+    ):
+        if root is None:
+            raise ValueError("folder: pass root= (--data-folder), the folder with your images")
+        self.root, self.split = Path(root).expanduser(), split
+        given = dict(zip(_FACTS, (names, palette, values, mask_format, ignored_value)))
+        self._meta = _meta(self.root, {k: v for k, v in given.items() if v is not None})
+        images, masks = _files(self.root, split, options.get("skip_broken", False))
+        mode = mode or (split if split in MODES else "train")
+        super().__init__(images, masks, mode, transform, **options)
+
+    @property
+    def meta(self) -> Meta:
+        """The facts given, or read from the folder."""
+        return self._meta
+
+
+def _files(root: Path, split: str | None, may_miss: bool) -> tuple[list[Path], list[Path] | None]:
+    """The images and, where there are any, their masks."""
+    if split is not None and (root / f"{split}.txt").is_file():
+        return _columns(pairs_of_list(root / f"{split}.txt", root))
+    images, masks = root / "images" / (split or ""), root / "masks" / (split or "")
+    if not images.is_dir():
+        raise FileNotFoundError(
+            f"{root}: neither the folder {images.relative_to(root)} nor a list "
+            f"{split or 'SPLIT'}.txt is there; lay the images out so, or write the list, a line "
+            "for an image and its mask"
+        )
+    if not masks.is_dir():
+        return images_of(images), None
+    return _columns(pairs_of_folders(images, masks, may_miss))
+
+
+def _columns(pairs: list[Pair]) -> tuple[list[Path], list[Path]]:
+    return [image for image, _ in pairs], [mask for _, mask in pairs]
+
+
+def _meta(root: Path, given: dict) -> Meta:
+    """The facts: those given, then those in the folder's files, then the defaults."""
+    facts = {**_read_facts(root / "dataset.json"), **given}
+    if "names" not in facts:
+        facts["names"] = _read_classes(root / "classes.txt")
+    try:
+        return _build(facts)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{root}: the facts of the data set do not fit: {error}") from error
+
+
+def _build(facts: dict) -> Meta:
+    names = tuple(str(name) for name in facts["names"])
+    palette = facts.get("palette") or voc_palette(min(len(names), 256))
+    palette = tuple(tuple(int(channel) for channel in colour) for colour in palette)
+    values = tuple((int(k), int(v)) for k, v in dict(facts.get("values", {})).items())
+    _check(names, palette, values, facts.get("mask_format", "indices"))
+    return Meta(
+        "folder",
+        names,
+        palette,
+        ignored_value=int(facts.get("ignored_value", 255)),
+        ignored_colour=(224, 224, 192),
+        background=0 if names[0] == "background" else None,
+        values=values,
+        masks=facts.get("mask_format", "indices"),
+        refuse_binary="ignored_value" not in facts and 255 not in dict(values),
+    )
+
+
+def _check(names: tuple, palette: tuple, values: tuple, mask_format: str) -> None:
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{len(names)} names, some of them twice: {names}; each class needs one")
+    if len(palette) != len(names):
+        raise ValueError(f"{len(palette)} colours for {len(names)} names; give one for each")
+    if any(len(c) != 3 or min(c) < 0 or max(c) > 255 for c in palette):
+        raise ValueError("a colour is (R, G, B), each 0 to 255")
+    if any(not -1 <= label < len(names) for _, label in values):
+        raise ValueError(f"values {dict(values)}: a class is -1 to {len(names) - 1}")
+    if mask_format not in MASK_FORMATS:
+        raise ValueError(f"mask_format {mask_format!r}: expected {' or '.join(MASK_FORMATS)}")
+
+
+def _read_facts(path: Path) -> dict:
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is no JSON ({error})") from error
+    if not isinstance(facts, dict) or set(facts) - set(_FACTS):
+        raise ValueError(f"{path}: expected an object of {', '.join(_FACTS)}")
+    return facts
+
+
+def _read_classes(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file, and no names were given; write the classes into it, one a "
+            "line, in the order of their labels"
+        )
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -1,0 +1,168 @@
+"""Images and masks from files: every way to be wrong is an error that names file and mend."""
+
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from gluonvision.data.matfile import read_sbd_mask
+from gluonvision.data.meta import Meta, get_meta
+
+IGNORED = -1
+_MASK_MODES = ("P", "L", "1", "I", "I;16")
+_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """A picture as uint8 (H, W, 3), RGB, turned upright by its EXIF orientation.
+
+    Raises FileNotFoundError, or ValueError for a file that is truncated, no picture, or of more
+    than 8 bits a channel in grey (which would be clipped, not scaled).
+    """
+    picture = _read(path, lambda picture: picture)
+    if picture.mode in _DEEP_MODES:
+        raise ValueError(
+            f"{path}: a grey picture of more than 8 bits (Pillow mode {picture.mode}); scale it to "
+            "0-255 once, by the range that its sensor has, and save that"
+        )
+    return np.array(picture.convert("RGB"))
+
+
+def read_mask(path: str | os.PathLike, dataset: str | Meta) -> np.ndarray:
+    """A mask file of a data set (a name, or facts, of ``data.meta``) as int32 (H, W), -1 ignored.
+
+    Palette files are read as indices, grey ones (8 or 16 bits) as values, SBD's ``.mat`` files as
+    their ``GTcls.Segmentation``; where the facts say 'colours', each pixel is looked up in the
+    palette. Raises FileNotFoundError, or ValueError for a file that is truncated, of the other
+    kind, or holds a label or a colour that the data set does not have.
+    """
+    meta = get_meta(dataset)
+    if meta.masks == "colours":
+        return _classes_of_colours(_read(path, _to_rgb), path, meta)
+    values = _indices(path)
+    labels = _table(meta)[values] if values.dtype == np.uint8 else _classes(values, meta)
+    return _check_labels(labels, values, path, meta)
+
+
+def _indices(path: str | os.PathLike) -> np.ndarray:
+    if Path(path).suffix == ".mat":
+        return read_sbd_mask(path)
+    picture = _read(path, lambda picture: picture)
+    if picture.mode not in _MASK_MODES:
+        raise ValueError(
+            f"{path}: a mask must hold class numbers (palette or grey), this file holds colours "
+            f"(Pillow mode {picture.mode}); use the original palette file, saved without "
+            ".convert('RGB'), or the data set 'folder' with mask_format='colours' and a palette"
+        )
+    return np.asarray(picture)
+
+
+def _classes(values: np.ndarray, meta: Meta) -> np.ndarray:
+    """The class of each value, or a number out of range where it has none."""
+    labels = values.astype(np.int32) - np.int32(meta.label_offset)
+    np.copyto(labels, IGNORED, where=values == meta.ignored_value)
+    for value, label in meta.values:
+        np.copyto(labels, label, where=values == value)
+    return labels
+
+
+@lru_cache(maxsize=32)
+def _table(meta: Meta) -> np.ndarray:
+    # One look-up a pixel, however many values the facts list.
+    return _classes(np.arange(256), meta)
+
+
+def _to_rgb(picture: Image.Image) -> np.ndarray:
+    if picture.mode in ("RGBA", "LA", "PA"):
+        alpha = np.asarray(picture.getchannel("A"))
+        if alpha.min() < 255:
+            raise ValueError("parts of it are transparent; save it without an alpha channel")
+    elif picture.mode in _DEEP_MODES:
+        raise ValueError(f"it holds numbers (Pillow mode {picture.mode}), colours were expected")
+    return np.asarray(picture.convert("RGB"))
+
+
+def _classes_of_colours(pixels: np.ndarray, path: str | os.PathLike, meta: Meta) -> np.ndarray:
+    codes = _codes(pixels)
+    known, labels = _colour_table(meta)
+    place = np.searchsorted(known, codes).clip(max=len(known) - 1)
+    wrong = known[place] != codes
+    if wrong.any():
+        raise ValueError(_unknown_colour(pixels, wrong, path, meta))
+    return labels[place]
+
+
+def _codes(pixels: np.ndarray) -> np.ndarray:
+    red, green, blue = np.moveaxis(pixels.astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue
+
+
+@lru_cache(maxsize=32)
+def _colour_table(meta: Meta) -> tuple[np.ndarray, np.ndarray]:
+    """The palette's colours as sorted numbers, and their classes; a class goes before "ignored"."""
+    codes = _codes(np.array([*meta.palette, meta.ignored_colour], np.uint8))
+    known, first = np.unique(codes, return_index=True)
+    if len(np.unique(codes[:-1])) < meta.num_class:
+        raise ValueError(
+            f"{meta.name}: two classes share a colour, so masks of colours cannot be read; give "
+            "each class its own in the palette"
+        )
+    return known, np.where(first < meta.num_class, first, IGNORED).astype(np.int32)
+
+
+def _unknown_colour(pixels: np.ndarray, wrong: np.ndarray, path, meta: Meta) -> str:
+    row, column = np.argwhere(wrong)[0]
+    colour = tuple(int(channel) for channel in pixels[row, column])
+    same = int((pixels == pixels[row, column]).all(-1).sum())
+    others = len(np.unique(_codes(pixels[wrong]))) - 1
+    return (
+        f"{path}: colour {colour} at row {row}, column {column} ({same} pixels, and {others} "
+        f"further unknown colours) is not in the palette of {meta.name}; add it to the palette, or "
+        "export the mask again as PNG without smoothing (JPEG changes colours)"
+    )
+
+
+def _read(path: str | os.PathLike, convert: Callable):
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return convert(ImageOps.exif_transpose(picture))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: no such file; the data set's list names it: unpack the archive again, or "
+            "take the name off the list"
+        ) from None
+    # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error ... for a broken file.
+    except Exception as error:
+        raise ValueError(
+            f"{path}: cannot be read as a picture ({error}); it is truncated, or something else: "
+            "fetch it again, or take it off the data set's list"
+        ) from error
+
+
+def _check_labels(labels: np.ndarray, values: np.ndarray, path, meta: Meta) -> np.ndarray:
+    if meta.refuse_binary:
+        _refuse_binary(values, path, meta)
+    if labels.min() >= IGNORED and labels.max() < meta.num_class:
+        return labels
+    wrong = (labels < IGNORED) | (labels >= meta.num_class)
+    row, column = np.argwhere(wrong)[0]
+    first, last = meta.label_offset, meta.label_offset + meta.num_class - 1
+    raise ValueError(
+        f"{path}: label {values[row, column]} at row {row}, column {column} ({wrong.sum()} such "
+        f"pixels); {meta.name} has {first} to {last}, and {meta.ignored_value} for ignored: map "
+        "the values to class numbers, or choose the data set that they belong to"
+    )
+
+
+def _refuse_binary(values: np.ndarray, path, meta: Meta) -> None:
+    binary = (values == 0) | (values == 255)
+    if binary.all() and (values == 255).any():
+        raise ValueError(
+            f"{path}: holds 0 and 255 alone, which reads as class 0 ({meta.classes[0]}) and "
+            "ignored; if 255 is a class, say so with values={255: 1}; if it does mean ignored, "
+            "with ignored_value=255"
+        )
