@@ -7,12 +7,24 @@ needs no copy from process to process, and an error keeps its traceback.
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 
 import cv2
 import numpy as np
 
+from gluonvision.data.sampler import Sampler
+
 _LAST_BATCH = ("keep", "discard")
+
+
+@dataclass
+class _Pass:
+    """One pass under way: its epoch, and how many of its batches have been handed out."""
+
+    epoch: int
+    position: int
 
 
 class DataLoader:
@@ -20,10 +32,17 @@ class DataLoader:
 
     File names (mode 'test') become a list. ``num_workers`` threads read ahead by two batches each;
     0 reads in the caller's thread. ``last_batch``: 'keep' or 'discard' one that is not full.
+    ``stack=False`` leaves images and masks in lists, so that whole images of any sizes are a batch
+    and no padding enters a score.
 
-    The order depends on ``seed`` and the epoch alone. The first pass is epoch 0 and each further
-    pass the next one; ``set_epoch`` chooses the epoch of the pass that follows, so a resumed run
-    sees what it would have seen. Passes of one loader come one after the other.
+    The order depends on ``seed`` and the epoch alone, and a sampler decides it: by default one
+    made of ``shuffle`` and ``seed``, or ``sampler``, for a process that reads its own shard. The
+    first pass is epoch 0 and each further pass the next one; ``set_epoch`` chooses the epoch of
+    the pass that follows. A data set that has ``set_epoch`` is asked for ``dataset[index, epoch]``,
+    another one for ``dataset[index]``: passes under way at the same time do not touch each other.
+
+    ``state_dict`` is where the pass begun last stands, in a few numbers; a loader of the same
+    arguments that loads it goes on with the batch that comes next, and reads nothing before it.
 
     With workers, OpenCV's own threads are switched off for the whole process: each worker would
     start as many as there are cores.
@@ -40,33 +59,80 @@ class DataLoader:
         seed: int = 0,
         num_workers: int = 0,
         last_batch: str = "keep",
+        *,
+        sampler: Sampler | None = None,
+        stack: bool = True,
     ):
-        self.dataset, self.batch_size = dataset, batch_size
-        self.shuffle, self.seed, self.epoch = shuffle, seed, 0
+        self.dataset, self.batch_size, self.stack = dataset, batch_size, stack
         self.num_workers, self.last_batch = num_workers, last_batch
-        self._check()
+        # Not "sampler or": a shard without a sample is one too, and its length is its truth.
+        own = Sampler(len(dataset), shuffle, seed)
+        self.sampler = own if sampler is None else sampler
+        self.epoch, self._start = 0, 0
+        self._current: _Pass | None = None
+        self._check(sampler is not None and (shuffle or seed != 0))
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass: its order, and its augmentation."""
+        """Choose the epoch of the next pass: its order, and its augmentation.
+
+        Naming the epoch that ``load_state_dict`` restored keeps the position in it.
+        """
+        if epoch != self.epoch:
+            self._start = 0
         self.epoch = epoch
 
+    def state_dict(self) -> dict:
+        """Epoch and position (batches handed out) of the pass begun last, and what they hold for.
+
+        Numbers and truth values only, fit for JSON; equal in all processes of a run.
+        """
+        at = self._current or _Pass(self.epoch, self._start)
+        ended = at.position == len(self)
+        position = _Pass(at.epoch + 1, 0) if ended else at
+        return {"epoch": position.epoch, "position": position.position, **self._kind()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Let the next pass go on where ``state_dict`` stood.
+
+        Raises ValueError where the data set's length, the batch size, the order or the number of
+        processes is another: the position would be one among other batches.
+        """
+        kind = self._kind()
+        other = [f"{k}: {state.get(k)!r}, now {v!r}" for k, v in kind.items() if state.get(k) != v]
+        if other or not 0 <= state["position"] <= len(self):
+            raise ValueError(
+                f"the saved position {state.get('position')} is one among other batches "
+                f"({'; '.join(other)}); continue with the same data and options, or begin a new run"
+            )
+        self.epoch, self._start = state["epoch"], state["position"]
+        self._current = None
+
     def __len__(self) -> int:
-        """Batches in one pass."""
-        full, rest = divmod(len(self.dataset), self.batch_size)
+        """Batches in one whole pass."""
+        full, rest = divmod(len(self.sampler), self.batch_size)
         return full + (1 if rest and self.last_batch == "keep" else 0)
 
     def __iter__(self) -> Iterator[tuple]:
-        if hasattr(self.dataset, "set_epoch"):
-            self.dataset.set_epoch(self.epoch)
-        batches = self._batches(epoch_order(len(self.dataset), self.shuffle, self.seed, self.epoch))
-        self.epoch += 1
-        return self._read_ahead(batches) if self.num_workers else map(self._load, batches)
+        current = self._current = _Pass(self.epoch, self._start)
+        self.epoch, self._start = self.epoch + 1, 0
+        return self._counted(current)
 
-    def _batches(self, order: np.ndarray) -> Iterator[list[int]]:
-        for number in range(len(self)):
-            yield order[number * self.batch_size :][: self.batch_size].tolist()
+    def _counted(self, current: _Pass) -> Iterator[tuple]:
+        keys = self._keys(current)
+        loaded = self._read_ahead(keys) if self.num_workers else (self._load(k) for k in keys)
+        with closing(loaded):
+            for batch in loaded:
+                current.position += 1
+                yield batch
 
-    def _read_ahead(self, batches: Iterator[list[int]]) -> Iterator[tuple]:
+    def _keys(self, current: _Pass) -> Iterator[list]:
+        order = self.sampler.order(current.epoch).tolist()
+        has_epochs = hasattr(self.dataset, "set_epoch")
+        for number in range(current.position, len(self)):
+            indices = order[number * self.batch_size :][: self.batch_size]
+            yield [(index, current.epoch) if has_epochs else index for index in indices]
+
+    def _read_ahead(self, batches: Iterator[list]):
         pool = ThreadPoolExecutor(self.num_workers, initializer=cv2.setNumThreads, initargs=(0,))
         try:
             first = islice(batches, 2 * self.num_workers)
@@ -78,21 +144,36 @@ class DataLoader:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _load(self, indices: list[int]) -> tuple:
-        samples = [self._sample(index) for index in indices]
-        return tuple(_stack(column) for column in zip(*samples))
+    def _load(self, keys: list) -> tuple:
+        columns = zip(*[self._sample(key) for key in keys])
+        return tuple(_stack(column) if self.stack else list(column) for column in columns)
 
-    def _sample(self, index: int) -> tuple:
+    def _sample(self, key) -> tuple:
         try:
-            return self.dataset[index]
-        except Exception as error:
+            return self.dataset[key]
+        # A worker's sys.exit() would end the run without a word.
+        except (Exception, SystemExit) as error:
+            index = key[0] if isinstance(key, tuple) else key
             files = getattr(self.dataset, "images", None)
             name = f" ({files[index]})" if files else ""
             raise RuntimeError(
                 f"sample {index}{name} failed: {type(error).__name__}: {error}"
             ) from error
 
-    def _check(self) -> None:
+    def _kind(self) -> dict:
+        """What a position depends on."""
+        s = self.sampler
+        return {
+            "length": s.length,
+            "shuffle": s.shuffle,
+            "equal": s.equal,
+            "seed": s.seed,
+            "world_size": s.world_size,
+            "batch_size": self.batch_size,
+            "last_batch": self.last_batch,
+        }
+
+    def _check(self, order_twice: bool) -> None:
         if self.batch_size < 1 or self.num_workers < 0:
             raise ValueError(
                 f"batch_size {self.batch_size}, num_workers {self.num_workers}: expected at least "
@@ -100,19 +181,21 @@ class DataLoader:
             )
         if self.last_batch not in _LAST_BATCH:
             raise ValueError(f"last_batch {self.last_batch!r}: expected 'keep' or 'discard'")
-        if len(self) == 0:
+        if order_twice or self.sampler.length != len(self.dataset):
             raise ValueError(
-                f"{len(self.dataset)} samples make no batch of {self.batch_size} (last_batch "
+                f"the sampler orders {self.sampler.length} samples, the data set has "
+                f"{len(self.dataset)}; give the sampler the data set's length, its own shuffle and "
+                "seed, and the loader neither"
+            )
+        self._check_length()
+
+    def _check_length(self) -> None:
+        # One of many processes may well have no sample to evaluate.
+        if len(self) == 0 and (self.sampler.equal or self.sampler.length == 0):
+            raise ValueError(
+                f"{len(self.sampler)} samples make no batch of {self.batch_size} (last_batch "
                 f"{self.last_batch!r}); choose a smaller batch_size or a larger data set"
             )
-
-
-def epoch_order(length: int, shuffle: bool, seed: int, epoch: int) -> np.ndarray:
-    """The order of ``length`` samples in one epoch, a function of its arguments alone."""
-    if not shuffle:
-        return np.arange(length)
-    sequence = np.random.SeedSequence(seed, spawn_key=(epoch,))
-    return np.random.default_rng(sequence).permutation(length)
 
 
 def _stack(column: tuple) -> np.ndarray | list[str]:
@@ -122,6 +205,6 @@ def _stack(column: tuple) -> np.ndarray | list[str]:
     if len(shapes) > 1:
         raise ValueError(
             f"samples of different shapes cannot be one batch: {sorted(shapes)}; whole images need "
-            "batch_size=1, crops of one size come with mode='train'"
+            "batch_size=1 or stack=False, crops of one size come with mode='train'"
         )
     return np.stack(column)
