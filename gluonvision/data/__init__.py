@@ -55,6 +55,7 @@ __all__ = [
     "SegmentationDataset",
     "VOCAugSegmentationDataset",
     "VOCSegmentationDataset",
+    "dataset_meta",
     "get_meta",
     "get_segmentation_dataset",
 ]
@@ -84,3 +85,10 @@ def get_segmentation_dataset(
         known = ", ".join(sorted(_DATASETS))
         raise ValueError(f"no data set is called {name!r}; the known ones are: {known}")
     return __getattr__(_DATASETS[name])(root=root, split=split, mode=mode, **options)
+
+
+def dataset_meta(name: str, root: str | os.PathLike | None = None) -> "Meta":
+    """The facts of a data set: those of its name, or, for 'folder', those that lie in ``root``."""
+    if name == "folder":
+        return importlib.import_module(f"{__name__}.folder").read_meta(root)
+    return __getattr__("get_meta")(name)

@@ -51,9 +51,7 @@ class FolderSegmentationDataset(SegmentationDataset):
         ignored_value: int | None = None,
         **options,
     ):
-        if root is None:
-            raise ValueError("folder: pass root= (--data-folder), the folder with your images")
-        self.root, self.split = Path(root).expanduser(), split
+        self.root, self.split = _folder(root), split
         given = dict(zip(_FACTS, (names, palette, values, mask_format, ignored_value)))
         self._meta = _meta(self.root, {k: v for k, v in given.items() if v is not None})
         images, masks = _files(self.root, split, options.get("skip_broken", False))
@@ -64,6 +62,17 @@ class FolderSegmentationDataset(SegmentationDataset):
     def meta(self) -> Meta:
         """The facts given, or read from the folder."""
         return self._meta
+
+
+def read_meta(root: str | os.PathLike | None) -> Meta:
+    """The facts that lie in a folder, as FolderSegmentationDataset reads them."""
+    return _meta(_folder(root), {})
+
+
+def _folder(root: str | os.PathLike | None) -> Path:
+    if root is None:
+        raise ValueError("folder: pass root= (--data-folder), the folder with your images")
+    return Path(root).expanduser()
 
 
 def _files(root: Path, split: str | None, may_miss: bool) -> tuple[list[Path], list[Path] | None]:

@@ -92,7 +92,9 @@ def listed(folder: Path, suffix: str) -> list[str]:
     Raises FileNotFoundError where there are none.
     """
     found = os.listdir(folder) if folder.is_dir() else []
-    names = sorted(name[: -len(suffix)] for name in found if name.endswith(suffix))
+    # What macOS leaves in a folder begins with a dot.
+    found = [name for name in found if name.endswith(suffix) and not name.startswith(".")]
+    names = sorted(name.removesuffix(suffix) for name in found)
     if not names:
         raise FileNotFoundError(
             f"{folder}: holds no files *{suffix}; choose another split, or unpack the archive again"

@@ -1,6 +1,6 @@
 """The segmentation models by family, as the command line names them."""
 
-from gluonvision.data.meta import get_meta
+from gluonvision.data.meta import Meta, get_meta
 from gluonvision.model_zoo.deeplabv3 import DeepLabV3
 from gluonvision.model_zoo.fcn import FCN
 from gluonvision.model_zoo.pspnet import PSPNet
@@ -16,7 +16,7 @@ FAMILIES = {
 
 
 def get_segmentation_model(
-    model: str, dataset: str = "pascal_voc", backbone: str = "resnet50", **kwargs
+    model: str, dataset: str | Meta = "pascal_voc", backbone: str = "resnet50", **kwargs
 ) -> SegBaseModel:
     """A segmentation model by its family, with as many classes as the data set has."""
     if model not in FAMILIES:

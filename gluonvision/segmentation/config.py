@@ -15,10 +15,14 @@ def _option(default, help_text):
 class TrainConfig:
     """Everything that decides a training run; a field is an option of ``main.py``."""
 
-    dataset: str = _option("pascal_voc", "data set: pascal_voc")
+    dataset: str = _option(
+        "pascal_voc",
+        "data set: pascal_voc, pascal_aug, coco (or mscoco), ade20k, citys, camvid or folder",
+    )
     data_folder: str | None = _option(None, "folder of the data set (default: where it was put)")
     train_split: str = _option("train", "split to train on")
     val_split: str = _option("val", "split to validate on after the last epoch")
+    skip_broken: bool = _option(False, "read every file first, list the broken ones, leave them out")
     model: str = _option("fcn", "model: fcn, pspnet or deeplabv3")
     backbone: str = _option("resnet50", "backbone, such as resnet50, resnet101_v1s, mobilenet_v2")
     pretrained_base: bool = _option(True, "start the backbone from ImageNet weights")

@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from gluonvision import backend
 from gluonvision.backend import nn
-from gluonvision.data import DataLoader, get_segmentation_dataset
+from gluonvision.data import DataLoader, dataset_meta, get_segmentation_dataset
 from gluonvision.loss import SoftmaxCrossEntropyLoss
 from gluonvision.model_zoo import get_segmentation_model, load_weights
 from gluonvision.segmentation.checkpoint import save_config, save_weights
@@ -26,7 +26,11 @@ def train(config: TrainConfig) -> Path:
     # The data first: what is wrong with it shows before weights are fetched and time is spent.
     loader = _training_batches(config)
     validation = get_segmentation_dataset(
-        config.dataset, root=config.data_folder, split=config.val_split, mode="val"
+        config.dataset,
+        root=config.data_folder,
+        split=config.val_split,
+        mode="val",
+        skip_broken=config.skip_broken,
     )
     net = build_model(config, device)
     trainer = backend.Trainer(
@@ -52,7 +56,7 @@ def build_model(config: TrainConfig, device):
     pretrained_base = config.backbone_weights or config.pretrained_base
     net = get_segmentation_model(
         config.model,
-        config.dataset,
+        dataset_meta(config.dataset, config.data_folder),
         config.backbone,
         pretrained_base=False if config.resume else pretrained_base,
         norm_layer=nn.SyncBatchNorm if config.syncbn else nn.BatchNorm,
@@ -73,6 +77,7 @@ def _training_batches(config):
         base_size=config.base_size,
         crop_size=config.crop_size,
         seed=config.seed,
+        skip_broken=config.skip_broken,
     )
     # A last batch of one image would leave pooled branches one value to normalize.
     last_batch = "discard" if len(dataset) >= config.batch_size else "keep"
