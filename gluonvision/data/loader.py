@@ -17,6 +17,7 @@ import numpy as np
 from gluonvision.data.sampler import Sampler
 
 _LAST_BATCH = ("keep", "discard")
+_KEPT = 31 << 20
 
 
 @dataclass
@@ -71,6 +72,7 @@ class DataLoader:
         self.epoch, self._start = 0, 0
         self._current: _Pass | None = None
         self._check(sampler is not None and (shuffle or seed != 0))
+        keep_freed_memory()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next pass: its order, and its augmentation.
@@ -196,6 +198,16 @@ class DataLoader:
                 f"{len(self.sampler)} samples make no batch of {self.batch_size} (last_batch "
                 f"{self.last_batch!r}); choose a smaller batch_size or a larger data set"
             )
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep the memory of freed images, where it is glibc; else nothing.
+
+    It hands larger blocks back to the system, which clears them page by page when they are wanted
+    again: a third of a sample's time. What "larger" means it learns from the largest block freed,
+    up to 32 MB (mallopt(3), M_MMAP_THRESHOLD); this block is never written to and costs nothing.
+    """
+    np.empty(_KEPT, np.uint8)
 
 
 def _stack(column: tuple) -> np.ndarray | list[str]:

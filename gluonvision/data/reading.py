@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -43,7 +44,7 @@ def read_mask(path: str | os.PathLike, dataset: str | Meta) -> np.ndarray:
     if meta.masks == "colours":
         return _classes_of_colours(_read(path, _to_rgb), path, meta)
     values = _indices(path)
-    labels = _table(meta)[values] if values.dtype == np.uint8 else _classes(values, meta)
+    labels = cv2.LUT(values, _table(meta)) if values.dtype == np.uint8 else _classes(values, meta)
     return _check_labels(labels, values, path, meta)
 
 
