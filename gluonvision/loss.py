@@ -9,8 +9,9 @@ class SoftmaxCrossEntropyLoss(HybridBlock):
     """Mean cross-entropy over the labelled pixels of a batch, with an auxiliary term.
 
     Called as ``loss(scores, label)`` or ``loss(scores, aux_scores, label)``: scores
-    (N, nclass, H, W), label (N, H, W) integers in [-1, nclass), -1 ignored. Gives one number, 0 if
-    no pixel is labelled. The auxiliary scores count ``aux_weight`` (0.4 as in PSPNet, section 3.3).
+    (N, nclass, H, W) in float32 or wider, label (N, H, W) integers in [-1, nclass), -1 ignored.
+    Gives one number, 0 if no pixel is labelled. The auxiliary scores count ``aux_weight`` (0.4 as
+    in PSPNet, section 3.3).
     """
 
     def __init__(self, aux_weight: float = 0.4):

@@ -169,3 +169,54 @@ def test_two_processes_step_as_one_with_the_whole_batch(family, tmp_path):
     assert stepped.keys() == whole.keys()
     for name, value in whole.items():
         np.testing.assert_allclose(stepped[name], value, rtol=1e-8, atol=1e-10, err_msg=name)
+
+
+def test_other_norms_and_modules_keep_their_own_weights():
+    class WithBuffer(torch.nn.GroupNorm):
+        def __init__(self, in_channels):
+            super().__init__(8, in_channels)
+            self.register_buffer("order", torch.arange(3))
+
+    net = FCN(3, "resnet18_v1b", WithBuffer, pretrained_base=False)
+    assert torch.equal(net.pretrained.bn1.weight, torch.ones(64))
+    assert torch.equal(net.pretrained.bn1.order, torch.arange(3))
+    assert evaluate(net, images(33, 33)).shape == (1, 3, 33, 33)
+
+
+def test_a_frozen_part_stays_in_evaluation_mode():
+    net = build(FCN).train()
+    net.pretrained.eval()
+    running = net.pretrained.bn1.running_mean.clone()
+    evaluate(net, images())
+    assert net.training and not any(m.training for m in net.pretrained.modules())
+    trainer = backend.Trainer(net, SoftmaxCrossEntropyLoss())
+    net.pretrained.eval()
+    trainer.step(images(num=2), torch.zeros(2, 65, 97, dtype=torch.int32), 0.1)
+    assert torch.equal(net.pretrained.bn1.running_mean, running)
+
+
+def test_a_view_of_the_parameters_follows_the_model_to_another_type():
+    net = build(FCN)
+    parameters = net.collect_params()
+    net.double()
+    parameters["pretrained.bn1.running_mean"].set_data(np.full(64, 7.0))
+    assert net.pretrained.bn1.running_mean.unique().tolist() == [7.0]
+
+
+def test_wrapped_models_have_the_names_of_what_is_inside():
+    net = build(FCN)
+    assert backend.get_parameters(torch.compile(net)).keys() == backend.get_parameters(net).keys()
+
+
+def test_half_precision_scores_of_a_large_image_give_a_finite_loss():
+    class Half(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            return (x * self.scale).half()
+
+    x, label = torch.zeros(1, 21, 480, 480), torch.zeros(1, 480, 480, dtype=torch.int32)
+    loss = backend.Trainer(Half(), SoftmaxCrossEntropyLoss()).step(x, label, 0.1)
+    assert abs(loss - np.log(21)) < 1e-3

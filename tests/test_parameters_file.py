@@ -291,7 +291,8 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
             args[0].write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(f"gluonvision.backend.parameters_file.{call}", write_some_and_fail)
+    module = "backend.parameters_file" if call == "_write" else "utils.atomic"
+    monkeypatch.setattr(f"gluonvision.{module}.{call}", write_some_and_fail)
     with pytest.raises(OSError, match="disk full"):
         save(path, {"v": VALUES})
     monkeypatch.undo()

@@ -61,6 +61,7 @@ try:
             nn,
             num_gpus,
             parameter_shapes,
+            placement,
             seed,
             set_parameters,
         )
@@ -82,6 +83,7 @@ try:
             nn,
             num_gpus,
             parameter_shapes,
+            placement,
             seed,
             set_parameters,
         )
@@ -112,6 +114,7 @@ __all__ = [
     "nn",
     "num_gpus",
     "parameter_shapes",
+    "placement",
     "seed",
     "set_parameters",
 ]

@@ -22,7 +22,7 @@ def check_fit(
     if not ignore_extra:
         problems += _describe("extra", sorted(given.keys() - wanted.keys()))
     common = [name for name in wanted if name in given]
-    different = [name for name in common if tuple(wanted[name]) != tuple(given[name])]
+    different = [name for name in common if not _same(wanted[name], given[name])]
     problems += _describe(
         "of another shape",
         [f"{n} (file {tuple(given[n])}, model {tuple(wanted[n])})" for n in different],
@@ -48,6 +48,11 @@ def _advice(different: set[tuple[tuple, tuple]]) -> str:
         "classes=None is a backbone alone), or pass allow_missing=True or ignore_extra=True if "
         "names are missing or extra on purpose"
     )
+
+
+def _same(wanted: tuple, given: tuple) -> bool:
+    """Whether shapes agree; 0 is a size that MXNet infers later."""
+    return len(wanted) == len(given) and all(w in (0, g) for w, g in zip(wanted, given))
 
 
 def _describe(kind: str, names: Iterable[str]) -> list[str]:

@@ -15,13 +15,13 @@ import math
 import os
 import re
 import struct
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 from io import BufferedReader, BufferedWriter
-from pathlib import Path
 
 import numpy as np
+
+from gluonvision.utils import atomic
 
 _FILE_MAGIC = 0x112
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
@@ -77,17 +77,8 @@ def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     headers = [_array_header(name, array) for name, array in arrays.items()]
-    target = Path(path).resolve()  # a link keeps pointing where it does
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            _write(file, headers, arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    with atomic.replacing(path) as file:
+        _write(file, headers, arrays)
 
 
 class _Reader:
@@ -251,14 +242,3 @@ def _write(file: BufferedWriter, headers: list[bytes], arrays: Mapping[str, np.n
     for name in arrays:
         raw = name.encode("utf-8")
         file.write(struct.pack("<Q", len(raw)) + raw)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder outlast a power cut (Windows has no such call)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,6 @@
 """Read a file of weights of any known kind into named NumPy arrays; nothing in it is executed."""
 
+import importlib.util
 import os
 import re
 
@@ -30,12 +31,14 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path):
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, safe_open
 
+    # Through torch where it is there: it has bfloat16, which NumPy lacks.
+    framework = "pt" if importlib.util.find_spec("torch") else "np"
     try:
-        return load_file(path)
-    except (SafetensorError, TypeError) as error:  # TypeError: a type that NumPy lacks
+        with safe_open(path, framework) as file:
+            return {name: _as_array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, TypeError, AttributeError) as error:  # a type that NumPy lacks
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
 
 
@@ -51,7 +54,10 @@ def _read_torch(path):
             f"{path} is not a torch file of weights alone: {_reason(error)}. Nothing in it was "
             "run; expected what torch.save(net.state_dict(), path) writes"
         ) from error
-    return {name: _as_array(tensor) for name, tensor in _state_dict(content, path).items()}
+    try:
+        return {name: _as_array(tensor) for name, tensor in _state_dict(content, path).items()}
+    except (TypeError, RuntimeError) as error:  # sparse, quantized, without data
+        raise ValueError(f"{path} holds more than plain tensors: {error}") from error
 
 
 def _reason(error):
@@ -70,14 +76,23 @@ def _state_dict(content, path):
             content = content[wrapper]
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path} holds {type(content).__name__}, expected a state_dict")
-    strange = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    strange = [
+        name
+        for name, value in content.items()
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor)
+    ]
     if strange:
-        raise ValueError(f"{path} is no state_dict: {strange[:3]} are not tensors")
+        raise ValueError(f"{path} is no state_dict: {strange[:3]} are not names with tensors")
     return content
 
 
 def _as_array(tensor):
+    if isinstance(tensor, np.ndarray):
+        return tensor
     import torch
 
     tensor = tensor.detach()
-    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+    is_narrow = tensor.is_floating_point() and tensor.element_size() < 4
+    if is_narrow and tensor.dtype is not torch.float16:  # NumPy lacks bfloat16 and float8
+        tensor = tensor.float()
+    return tensor.numpy()

@@ -21,16 +21,21 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(_MODELS, pattern))
 
 
-def get_model(name: str, pretrained: bool | str = False, **kwargs):
+def get_model(
+    name: str, pretrained: bool | str = False, pretrained_base: bool | str = False, **kwargs
+):
     """Build a model by its name.
 
-    ``pretrained=True`` loads its published weights, a string those of that file; other arguments
-    go to the constructor (segmentation models: ``pretrained_base=False``, ``nclass``, ``aux``,
-    ``norm_layer``, ``ctx``, ``root`` ...). An unknown name is a ValueError.
+    ``pretrained=True`` loads its published weights, a string those of that file;
+    ``pretrained_base=True`` those of a segmentation model's backbone alone. Other arguments go to
+    the constructor (``nclass``, ``aux``, ``norm_layer``, ``ctx``, ``root`` ...). An unknown name is
+    a ValueError.
     """
-    constructor = _MODELS.get(name.lower())
+    constructor = _MODELS.get(name) or _MODELS.get(name.lower())
     if constructor is None:
         close = difflib.get_close_matches(name.lower(), _MODELS, n=3, cutoff=0.4)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise ValueError(f"no model is named {name!r}.{hint} list_models() gives all names")
+    if pretrained_base:  # backbones have no base of their own
+        kwargs["pretrained_base"] = pretrained_base
     return constructor(pretrained=pretrained, **kwargs)

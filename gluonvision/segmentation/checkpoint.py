@@ -6,20 +6,20 @@ from gluonvision import backend
 from gluonvision.backend import parameters_file
 from gluonvision.model_zoo import get_segmentation_model, load_weights
 from gluonvision.segmentation.config import TrainConfig
+from gluonvision.utils import atomic
 
 _CONFIG, _WEIGHTS = "config.json", "checkpoint.params"
 
 
-def save_config(config: TrainConfig):
-    """Create the run's folder and write its configuration."""
+def save_run(config: TrainConfig, net) -> Path:
+    """Write the weights, and the configuration beside them; returns the weights' file.
+
+    Each file appears whole or not at all.
+    """
     config.folder.mkdir(parents=True, exist_ok=True)
-    (config.folder / _CONFIG).write_text(config.to_json())
-
-
-def save_weights(config: TrainConfig, net) -> Path:
-    """Write the weights, in one step that never leaves half a file."""
     path = config.folder / _WEIGHTS
     parameters_file.save(path, backend.get_parameters(net))
+    atomic.write_text(config.folder / _CONFIG, config.to_json())
     return path
 
 

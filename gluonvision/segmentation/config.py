@@ -7,6 +7,14 @@ import typing
 from pathlib import Path
 
 
+def _check_type(field, value):
+    kinds = typing.get_args(field.type) or (field.type,)
+    is_whole_float = float in kinds and type(value) is int
+    if type(value) not in kinds and not is_whole_float:
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"{field.name}={value!r}: expected {expected}")
+
+
 def _option(default, help_text):
     return dataclasses.field(default=default, metadata={"help": help_text})
 
@@ -22,7 +30,7 @@ class TrainConfig:
     data_folder: str | None = _option(None, "folder of the data set (default: where it was put)")
     train_split: str = _option("train", "split to train on")
     val_split: str = _option("val", "split to validate on after the last epoch")
-    skip_broken: bool = _option(False, "read every file first, list the broken ones, leave them out")
+    skip_broken: bool = _option(False, "read every file first; list and leave out broken ones")
     model: str = _option("fcn", "model: fcn, pspnet or deeplabv3")
     backbone: str = _option("resnet50", "backbone, such as resnet50, resnet101_v1s, mobilenet_v2")
     pretrained_base: bool = _option(True, "start the backbone from ImageNet weights")
@@ -45,9 +53,14 @@ class TrainConfig:
     checkname: str = _option("default", "name of the run: runs/DATASET/MODEL/CHECKNAME")
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check_type(field, getattr(self, field.name))
         for name in ("base_size", "crop_size", "epochs", "batch_size", "lr"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a positive number")
+        for name in ("seed", "workers", "warmup"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}: expected 0 or more")
 
     @property
     def folder(self) -> Path:

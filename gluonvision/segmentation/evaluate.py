@@ -6,10 +6,10 @@ from gluonvision.metrics import SegmentationMetric, SegmentationScores
 from gluonvision.segmentation.predict import predict
 
 
-def evaluate(net, dataset, device=None) -> SegmentationScores:
+def evaluate(net, dataset) -> SegmentationScores:
     """Run ``net`` on every whole image of a data set (mode 'val') and score it."""
     metric = SegmentationMetric(dataset.num_class)
     for i in tqdm(range(len(dataset)), unit="image", desc="validating"):
         image, label = dataset[i]
-        metric.update(predict(net, image, device), label)
+        metric.update(predict(net, image), label)
     return metric.compute()

@@ -2,18 +2,15 @@
 
 import numpy as np
 
-from gluonvision.backend import F, as_numpy, image_input
+from gluonvision.backend import F, as_numpy, image_input, placement
 from gluonvision.backend import evaluate as forward
 
 
-def predict(net, image: np.ndarray, device=None) -> np.ndarray:
-    """The class of every pixel: uint8 image (H, W, C) to int32 mask (H, W).
-
-    ``device`` is where the net's weights are.
-    """
+def predict(net, image: np.ndarray) -> np.ndarray:
+    """The class of every pixel: uint8 image (H, W, C) to int32 mask (H, W), on the net's device."""
     if image.dtype != np.uint8 or image.ndim != 3:
         raise ValueError(f"image: {image.dtype} {image.shape}, expected uint8 (H, W, C)")
-    scores = forward(net, image_input(image[None], device))
+    scores = forward(net, image_input(image[None], *placement(net)))
     if isinstance(scores, tuple | list):  # an auxiliary head's scores come second
         scores = scores[0]
     return as_numpy(F.argmax(scores, 1))[0].astype(np.int32)

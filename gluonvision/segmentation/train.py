@@ -9,7 +9,7 @@ from gluonvision.backend import nn
 from gluonvision.data import DataLoader, dataset_meta, get_segmentation_dataset
 from gluonvision.loss import SoftmaxCrossEntropyLoss
 from gluonvision.model_zoo import get_segmentation_model, load_weights
-from gluonvision.segmentation.checkpoint import save_config, save_weights
+from gluonvision.segmentation.checkpoint import save_run
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.evaluate import evaluate
 from gluonvision.utils.lr_schedule import poly
@@ -18,8 +18,8 @@ from gluonvision.utils.lr_schedule import poly
 def train(config: TrainConfig) -> Path:
     """Train a model as ``config`` says; returns the file of its weights.
 
-    Prints the loss of every epoch and, at the end, the scores on whole validation images. The
-    weights are written after every epoch, with the configuration beside them.
+    Shows the loss as it goes and, at the end, the scores on whole validation images. The weights
+    are written after every epoch, with the configuration beside them.
     """
     backend.seed(config.seed)
     device = backend.gpu() if backend.num_gpus() and not config.no_cuda else backend.cpu()
@@ -36,14 +36,13 @@ def train(config: TrainConfig) -> Path:
     trainer = backend.Trainer(
         net, SoftmaxCrossEntropyLoss(config.aux_weight), config.momentum, config.weight_decay
     )
-    save_config(config)
     progress = tqdm(total=config.epochs * len(loader), unit="step", desc=f"training {config.model}")
     with progress:
         for epoch in range(config.epochs):
             _train_epoch(config, epoch, loader, trainer, device, progress)
-            checkpoint = save_weights(config, net)
+            checkpoint = save_run(config, net)
     print(f"weights: {checkpoint}")
-    scores = evaluate(net, validation, device)
+    scores = evaluate(net, validation)
     print(
         f"{config.val_split}: mIoU {scores.mean_iou:.3f}, pixel accuracy "
         f"{scores.pixel_accuracy:.3f} on {len(validation)} whole images"
@@ -60,6 +59,8 @@ def build_model(config: TrainConfig, device):
         config.backbone,
         pretrained_base=False if config.resume else pretrained_base,
         norm_layer=nn.SyncBatchNorm if config.syncbn else nn.BatchNorm,
+        # MXNet would wait for every GPU that it sees.
+        norm_kwargs={"num_devices": 1} if config.syncbn else None,
         aux=config.aux,
     )
     if config.resume:

@@ -9,9 +9,13 @@ def to_numpy(array: Any) -> np.ndarray:
     """A NumPy array of anything array-like; shares memory with it where that is possible.
 
     MXNet's arrays have no ``__array__``, only ``asnumpy``: without it NumPy would read them one
-    element at a time.
+    element at a time. torch's come from their device, without their gradient.
     """
-    return array.asnumpy() if hasattr(array, "asnumpy") else np.asarray(array)
+    if hasattr(array, "asnumpy"):
+        return array.asnumpy()
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+    return np.asarray(array)
 
 
 def to_labels(array: Any, what: str = "mask") -> np.ndarray:

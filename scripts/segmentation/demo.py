@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from gluonvision.backend import cpu, gpu, num_gpus
 from gluonvision.data.base import read_image
 from gluonvision.model_zoo import get_model
 from gluonvision.segmentation import predict
@@ -30,6 +31,7 @@ def segment(options):
         net, dataset = load_run(options.resume)
     else:
         net, dataset = get_model(options.model, pretrained=True), options.dataset
+    net.collect_params().reset_ctx(gpu() if num_gpus() else cpu())
     image = read_image(options.image)
     mask = predict(net, image)
     options.output_folder.mkdir(parents=True, exist_ok=True)

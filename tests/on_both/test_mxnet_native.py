@@ -118,3 +118,21 @@ def test_mxnet_alone_reads_what_is_saved(tmp_path):
     for name, array in arrays.items():
         np.testing.assert_array_equal(array.asnumpy(), ours[name])
     net.load_parameters(path)
+
+
+def test_a_parameter_keeps_the_initializer_it_was_given():
+    net = nn.HybridSequential()
+    net.add(nn.Conv2D(4, 1, in_channels=3, bias_initializer=init.Constant(-4.6)), nn.PReLU())
+    backend.initialize(net)
+    assert set(net[0].bias.data().asnumpy()) == {np.float32(-4.6)}
+    assert net[1].alpha.data().asscalar() == 0.25
+
+
+def test_weights_load_into_layers_that_infer_their_sizes(tmp_path):
+    net, other = nn.HybridSequential(), nn.HybridSequential()
+    net.add(nn.Conv2D(4, 1, in_channels=3))
+    other.add(nn.Conv2D(4, 1))
+    backend.initialize(net)
+    backend.set_parameters(other, backend.get_parameters(net))
+    x = images(8, 9)
+    np.testing.assert_array_equal(other(x).asnumpy(), net(x).asnumpy())

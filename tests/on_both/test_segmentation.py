@@ -14,7 +14,7 @@ from gluonvision import backend, model_zoo
 from gluonvision.data import VOCSegmentationDataset
 from gluonvision.data.base import read_image
 from gluonvision.segmentation import TrainConfig, evaluate, predict, train
-from gluonvision.segmentation.checkpoint import load_run, save_config, save_weights
+from gluonvision.segmentation.checkpoint import load_run, save_run
 from gluonvision.segmentation.config import parse_arguments
 from gluonvision.utils.lr_schedule import poly
 
@@ -134,6 +134,7 @@ def test_main_and_demo_from_the_command_line(config, voc_like, in_folder):
     [
         ("main.py", ["--data-folder", "nowhere"], "Pascal VOC 2012 not found"),
         ("main.py", ["--crop-size", "0"], "crop_size=0"),
+        ("main.py", ["--seed", "-1"], "seed=-1"),
         ("main.py", ["--no-such-option"], "--no-such-option"),
         ("demo.py", ["nothing.jpg", "--resume", "none.params"], "config.json"),
     ],
@@ -154,13 +155,15 @@ def test_every_option_comes_from_the_configuration():
     assert config == TrainConfig(lr=0.5, pretrained_base=False, aux=True, no_cuda=True)
 
 
-def test_a_configuration_is_saved_and_read_back(in_folder):
+def test_a_configuration_is_read_back_as_it_was_saved(in_folder):
     config = TrainConfig(model="pspnet", checkname="one", aux=True)
-    save_config(config)
-    assert TrainConfig.from_json(config.folder / "config.json") == config
+    (in_folder / "config.json").write_text(config.to_json())
+    assert TrainConfig.from_json(in_folder / "config.json") == config
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"modell": "fcn"}', '{"lr": 0}', '{"lr": "fast"}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"modell": "fcn"}', '{"lr": 0}', '{"lr": "fast"}', '{"aux": "no"}']
+)
 def test_a_damaged_configuration_is_an_error_that_names_the_file(content, in_folder):
     (in_folder / "config.json").write_text(content)
     with pytest.raises(ValueError, match=r"config\.json"):
@@ -168,11 +171,10 @@ def test_a_damaged_configuration_is_an_error_that_names_the_file(content, in_fol
 
 
 def test_weights_without_their_configuration_are_refused(config):
-    save_config(config)
     net = model_zoo.get_segmentation_model(
         "fcn", "pascal_voc", "mobilenet_v2", pretrained_base=False
     )
-    path = save_weights(config, net)
+    path = save_run(config, net)
     assert json.loads((config.folder / "config.json").read_text())["backbone"] == "mobilenet_v2"
     (config.folder / "config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
@@ -187,3 +189,14 @@ def test_the_poly_schedule():
     assert warm[4:] == rates[4:]
     with pytest.raises(ValueError, match="step=10: expected 0 to 9"):
         poly(10, 10, 0.1)
+
+
+def test_prediction_follows_the_type_of_the_net_and_takes_a_mirrored_image():
+    backend.seed(2)
+    net = model_zoo.FCN(5, "mobilenet_v2", pretrained_base=False)
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    mirrored = np.ascontiguousarray(image[:, ::-1, ::-1])
+    expected = predict(net, mirrored)
+    np.testing.assert_array_equal(predict(net, image[:, ::-1, ::-1]), expected)
+    net.cast("float64")
+    assert (predict(net, mirrored) == expected).mean() > 0.999

@@ -17,6 +17,7 @@ from gluonvision.backend.mxnet.parameters import (
     get_parameters,
     initialize,
     parameter_shapes,
+    placement,
     set_parameters,
 )
 from gluonvision.backend.mxnet.training import Trainer, evaluate
@@ -38,6 +39,7 @@ __all__ = [
     "nn",
     "num_gpus",
     "parameter_shapes",
+    "placement",
     "seed",
     "set_parameters",
 ]

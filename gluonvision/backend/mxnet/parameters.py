@@ -18,6 +18,12 @@ def _is_initialized(parameter) -> bool:
     return parameter._data is not None or bool(parameter._deferred_init)
 
 
+def placement(net) -> tuple[mx.Context, str]:
+    """The device and the type ('float32') of a net's weights, for its input."""
+    weight = next(p for p in net.collect_params().values() if p.grad_req != "null")
+    return weight.list_ctx()[0], np.dtype(weight.dtype).name
+
+
 def parameter_shapes(net) -> dict[str, tuple]:
     """The shapes of all weights and running statistics, by structural name."""
     return {name: parameter.shape for name, parameter in _named_parameters(net).items()}
@@ -25,7 +31,8 @@ def parameter_shapes(net) -> dict[str, tuple]:
 
 def get_parameters(net) -> dict[str, np.ndarray]:
     """Copies of all weights and running statistics, by structural name."""
-    return {name: p.data(p.list_ctx()[0]).asnumpy() for name, p in _named_parameters(net).items()}
+    # The mean over devices, whose running statistics differ: as Gluon's save_parameters.
+    return {name: p._reduce().asnumpy() for name, p in _named_parameters(net).items()}
 
 
 def get_gradients(net) -> dict[str, np.ndarray]:
@@ -58,9 +65,16 @@ def set_parameters(
 
 
 def initialize(net, initializer=None, force_reinit: bool = False):
-    """Draw every parameter that has no value yet; the others are left as they are."""
+    """Draw every parameter that has no value yet; the others are left as they are.
+
+    A parameter with an initializer of its own (``weight_initializer=``) gets that.
+    """
     initializer = initializer or init.Uniform()
     streams = Streams()
     for name, parameter in _named_parameters(net).items():
         if force_reinit or not _is_initialized(parameter):
-            parameter.initialize(init.wrap(initializer, name, streams), force_reinit=force_reinit)
+            own = parameter.init
+            parameter.initialize(
+                own if own is not None else init.wrap(initializer, name, streams),
+                force_reinit=force_reinit,
+            )

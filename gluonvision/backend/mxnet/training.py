@@ -1,6 +1,12 @@
 """One step of training and one forward pass of evaluation, under MXNet."""
 
 import mxnet as mx
+import numpy as np
+
+
+def _wide(scores: mx.nd.NDArray) -> mx.nd.NDArray:
+    """Half precision as float32: a sum over an image's pixels passes float16's range."""
+    return scores.astype("float32") if scores.dtype == np.float16 else scores
 
 
 class Trainer:
@@ -23,7 +29,7 @@ class Trainer:
         with mx.autograd.record():
             scores = self.net(x)
             scores = scores if isinstance(scores, tuple | list) else (scores,)
-            loss = self.loss(*scores, label)
+            loss = self.loss(*map(_wide, scores), label)
         loss.backward()
         self.optimizer.set_learning_rate(learning_rate)
         self.optimizer.step(1)

@@ -10,6 +10,7 @@ from gluonvision.backend.torch.parameters import (
     get_parameters,
     initialize,
     parameter_shapes,
+    placement,
     set_parameters,
 )
 from gluonvision.backend.torch.training import Trainer, evaluate
@@ -31,6 +32,7 @@ __all__ = [
     "nn",
     "num_gpus",
     "parameter_shapes",
+    "placement",
     "seed",
     "set_parameters",
 ]

@@ -24,8 +24,14 @@ def num_gpus() -> int:
 
 def array(source, ctx=None, dtype=None) -> torch.Tensor:
     """A tensor that holds a copy of ``source`` (it never shares NumPy's memory)."""
-    tensor = torch.tensor(np.asarray(source), device=ctx)
+    tensor = torch.tensor(_forward(source), device=ctx)
     return tensor if dtype is None else tensor.to(getattr(torch, dtype))
+
+
+def _forward(source) -> np.ndarray:
+    """torch takes no negative strides, which a mirrored or BGR-to-RGB picture has."""
+    source = np.asarray(source)
+    return source.copy() if any(stride < 0 for stride in source.strides) else source
 
 
 def as_numpy(tensor: torch.Tensor) -> np.ndarray:
@@ -41,7 +47,9 @@ def image_input(images: np.ndarray, ctx=None, dtype: str = "float32") -> torch.T
 
     Three channels are normalized by ImageNet's statistics; another number is scaled to [-1, 1].
     """
-    pixels = torch.tensor(images, device=ctx).permute(0, 3, 1, 2).to(getattr(torch, dtype))
+    pixels = (
+        torch.tensor(_forward(images), device=ctx).permute(0, 3, 1, 2).to(getattr(torch, dtype))
+    )
     if images.shape[3] != len(MEAN):
         return (pixels / 127.5 - 1).contiguous()
     mean = torch.tensor(MEAN, dtype=pixels.dtype, device=ctx).view(1, -1, 1, 1)

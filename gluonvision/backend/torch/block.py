@@ -10,9 +10,10 @@ import torch
 from gluonvision.backend import parameters_file
 from gluonvision.backend.torch import functional
 from gluonvision.backend.torch.parameters import (
+    Slot,
     get_parameters,
     initialize,
-    named_tensors,
+    named_slots,
     set_parameters,
 )
 
@@ -28,8 +29,8 @@ class HybridBlock(torch.nn.Module):
         super().__init__()
         if params is not None:
             raise ValueError(
-                "params: the torch backend does not share parameters between blocks; assign the "
-                "same block to both attributes instead"
+                "params: the torch backend does not share parameters between blocks; share the "
+                "block itself: assign it to both attributes"
             )
 
     def forward(self, x, *args):
@@ -53,7 +54,7 @@ class HybridBlock(torch.nn.Module):
 
     def cast(self, dtype):
         """Change the type of the weights; batch norms stay float32 under float16, as in MXNet."""
-        kind = getattr(torch, np.dtype(dtype).name if not isinstance(dtype, str) else dtype)
+        kind = dtype if isinstance(dtype, torch.dtype) else getattr(torch, _type_name(dtype))
         for module in self.modules():
             is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
             keep = is_norm and kind in (torch.float16, torch.bfloat16)
@@ -85,6 +86,10 @@ class HybridBlock(torch.nn.Module):
         self.load_parameters(filename, ctx, allow_missing, ignore_extra)
 
 
+def _type_name(dtype) -> str:
+    return dtype if isinstance(dtype, str) else np.dtype(dtype).name
+
+
 def _conversion(dtype):
     return lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor
 
@@ -102,8 +107,12 @@ def _single_device(ctx):
 class Parameter:
     """Gluon's view of one tensor of a module; writing through it changes the module."""
 
-    def __init__(self, name: str, tensor: torch.Tensor):
-        self.__dict__.update(name=name, tensor=tensor)
+    def __init__(self, name: str, slot: Slot):
+        self.__dict__.update(name=name, slot=slot)
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        return self.slot.tensor
 
     @property
     def shape(self):
@@ -162,7 +171,7 @@ class ParameterDict(Mapping):
     def __init__(self, block: torch.nn.Module, select: str | None = None):
         matches = re.compile(select).match if select else lambda name: True
         self._block = block
-        self._parameters = {n: Parameter(n, t) for n, t in named_tensors(block) if matches(n)}
+        self._parameters = {n: Parameter(n, s) for n, s in named_slots(block) if matches(n)}
 
     def __getitem__(self, name: str) -> Parameter:
         return self._parameters[name]

@@ -169,8 +169,9 @@ class BatchNorm(torch.nn.modules.batchnorm._BatchNorm):
         self.running_var.copy_(running_var * correction)
         return out
 
-    def _check_input_dim(self, x):
-        """Any number of dimensions from two on."""
+    def reset_running_stats(self):
+        self.running_mean.zero_()
+        self.running_var.fill_(1)
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
         # Weights of torch's own BatchNorm2d load: the count that Gluon lacks is passed over.

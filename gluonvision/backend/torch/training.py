@@ -42,6 +42,11 @@ class SGD(torch.optim.Optimizer):
         return state["momentum_buffer"]
 
 
+def _wide(scores: torch.Tensor) -> torch.Tensor:
+    """Half precision as float32: a sum over an image's pixels passes float16's range."""
+    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+
+
 class Trainer:
     """Trains a net on one device by SGD.
 
@@ -50,16 +55,15 @@ class Trainer:
     """
 
     def __init__(self, net, loss, momentum: float = 0.9, weight_decay: float = 1e-4):
-        self.net, self.loss = net, loss
+        self.net, self.loss = net.train(), loss
         weights = [w for w in net.parameters() if w.requires_grad]
         self.optimizer = SGD(weights, 0.0, momentum, weight_decay)
 
     def step(self, x, label, learning_rate: float) -> float:
         """Forward, loss, backward and update on one batch; returns the loss before the update."""
-        self.net.train()
         scores = self.net(x)
         scores = scores if isinstance(scores, tuple) else (scores,)
-        loss = self.loss(*scores, label)
+        loss = self.loss(*map(_wide, scores), label)
         self.optimizer.zero_grad()
         loss.backward()
         for group in self.optimizer.param_groups:
@@ -69,11 +73,12 @@ class Trainer:
 
 
 def evaluate(net, x):
-    """The net's output in evaluation mode, without gradients; the net's mode is put back."""
-    was_training = net.training
+    """The net's output in evaluation mode, without gradients; every module's mode is put back."""
+    training = [module for module in net.modules() if module.training]
     net.eval()
     try:
         with torch.no_grad():
             return net(x)
     finally:
-        net.train(was_training)
+        for module in training:
+            module.training = True
