@@ -169,7 +169,7 @@ def test_a_whole_pickled_module_is_refused_with_what_to_save_instead(tmp_path):
         ({1: torch.zeros(3)}, r"\[1\] are not names with tensors"),
         ({"a": torch.zeros(3).to_sparse()}, "more than plain tensors"),
     ],
-    ids=["tensor", "list", "empty", "more"],
+    ids=["tensor", "list", "empty", "more", "numbers", "sparse"],
 )
 def test_a_torch_file_of_something_else(tmp_path, content, message):
     torch.save(content, tmp_path / "other.pth")
