@@ -1,0 +1,86 @@
+"""The data doctor: reads a whole data set before training does, and says what is wrong with it."""
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+
+from tqdm import tqdm
+
+from gluonvision.data.base import SegmentationDataset
+from gluonvision.data.doctor.facts import Sample, read_sample
+from gluonvision.data.doctor.page import write_html
+from gluonvision.data.doctor.report import Example, Finding, Report, Statistics
+from gluonvision.data.doctor.sources import Source, open_source
+from gluonvision.data.doctor.suspicions import findings
+from gluonvision.data.doctor.tally import Tally
+
+__all__ = ["Example", "Finding", "Report", "Statistics", "examine", "write_html"]
+
+# Pairs that each thread has in hand or waiting to be counted.
+_AHEAD = 8
+
+
+def examine(
+    dataset: str | SegmentationDataset,
+    root: str | os.PathLike | None = None,
+    splits: Sequence[str] | None = None,
+    workers: int | None = None,
+    progress: bool | None = None,
+) -> Report:
+    """Read every image and mask of a data set once, and report what is wrong with them.
+
+    ``dataset``: a name on the command line, or a data set; ``root``: where its files are;
+    ``splits``: by default those of train and val that are there. ``workers``: threads, by default
+    one a core (Pillow's decoders release the interpreter's lock); 0 reads in the caller's thread.
+    ``progress``: a bar on stderr, by default where that is a terminal.
+
+    Files are judged by the data set's facts, not by its class: what the class refuses is reported.
+    Raises ValueError and FileNotFoundError for a data set, root or split that does not exist.
+    """
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers < 0:
+        raise ValueError(f"workers {workers}: expected 0 or more")
+    source = open_source(dataset, root, splits)
+    tally = Tally(source.meta, [listing.split for listing in source.listings], len(source))
+    quiet = None if progress is None else not progress
+    bar = tqdm(total=len(source), unit="image", disable=quiet, leave=False)
+    with bar, warnings.catch_warnings():
+        # Of odd metadata and large pictures; what matters of that is in the report.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        for sample in _read(source, workers):
+            tally.add(sample)
+            bar.update()
+    return _report(source, tally)
+
+
+def _read(source: Source, workers: int) -> Iterator[Sample]:
+    """Every pair's facts in the source's order, a bounded number of them ahead."""
+    read = partial(read_sample, meta=source.meta)
+    pairs = source.pairs()
+    if not workers:
+        yield from map(read, pairs)
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        pending = deque(pool.submit(read, pair) for pair in islice(pairs, workers * _AHEAD))
+        while pending:
+            sample = pending.popleft().result()
+            pending.extend(pool.submit(read, pair) for pair in islice(pairs, 1))
+            yield sample
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _report(source: Source, tally: Tally) -> Report:
+    return Report(
+        dataset=source.name,
+        root=source.root,
+        findings=findings(source, tally),
+        statistics=tally.statistics(),
+        meta=source.meta,
+        samples=tuple(tally.samples),
+    )

@@ -1,0 +1,211 @@
+"""The report as one HTML page that needs nothing else: no script, no font, no file beside it."""
+
+import os
+from html import escape
+from pathlib import Path
+
+from gluonvision.data.doctor.facts import Pair
+from gluonvision.data.doctor.report import (
+    Example,
+    Finding,
+    Report,
+    SplitStatistics,
+    Spread,
+    percent,
+    printable,
+)
+from gluonvision.data.doctor.thumbnails import thumbnail
+from gluonvision.data.meta import Meta
+from gluonvision.utils.atomic import write_text
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #fff; --ink: #1c1f23; --soft: #5b636d; --line: #dfe3e8;
+  --card: #f6f7f9; --error: #b3261e; --warning: #8a5a00; --note: #2f5fa8; }
+@media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e7eaee; --soft: #a3acb7;
+  --line: #333a42; --card: #1d2125; --error: #ff8a80; --warning: #f2c14e; --note: #8ab4f8; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1rem 4rem; background: var(--paper);
+  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { margin: 0; font-size: 1.6rem; } h2 { margin: 2.2rem 0 .6rem; font-size: 1.2rem; }
+h3 { margin: 0 0 .4rem; font-size: 1rem; } p { margin: .3rem 0; } .soft { color: var(--soft); }
+.verdict { display: flex; flex-wrap: wrap; gap: .5rem; margin: 1rem 0; padding: 0;
+  list-style: none; }
+.verdict li { padding: .1rem .6rem; border: 1px solid; border-radius: 1rem;
+  font-size: .85rem; font-weight: 600; }
+.error { color: var(--error); } .warning { color: var(--warning); } .note { color: var(--note); }
+.fine { color: #2e7d4f; }
+table { width: 100%; border-collapse: collapse; font-size: .9rem; }
+th, td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top; }
+.numbers td, .numbers th { font-variant-numeric: tabular-nums; }
+.numbers th:first-child { width: 11rem; font-weight: 500; }
+.count { text-align: right; white-space: nowrap; width: 6rem; }
+.swatch { display: inline-block; width: .8rem; height: .8rem; margin-right: .5rem;
+  border: 1px solid var(--soft); border-radius: .15rem; vertical-align: -.05rem; }
+.bar { display: block; height: .8rem; margin-top: .3rem; min-width: 1px; border-radius: .15rem;
+  background: var(--note); }
+.never td { color: var(--soft); }
+article { margin: .8rem 0; padding: .8rem 1rem; background: var(--card);
+  border-left: .25rem solid; border-radius: .3rem; }
+article > * { color: var(--ink); } article h3 { margin: 0; }
+article .code { margin: 0; color: inherit; font-size: .85rem; font-weight: 600; }
+.pictures { display: flex; flex-wrap: wrap; gap: .8rem; margin: .6rem 0 0; padding: 0;
+  list-style: none; }
+.pictures li { flex: 0 1 15rem; min-width: 8.5rem; font-size: .8rem; line-height: 1.35; }
+.pictures img, .blank { display: block; max-width: 100%; border-radius: .2rem; }
+.blank { padding: 1.2rem .5rem; border: 1px dashed var(--soft); color: var(--soft);
+  text-align: center; }
+@media (max-width: 34rem) { .numbers th:first-child { width: 7.5rem; } .count { width: 4.6rem; }
+  .pictures li { flex-basis: calc(50% - .4rem); } }
+"""
+
+
+def write_html(report: Report, path: str | os.PathLike) -> Path:
+    """Write the report as a page, whole or not at all, and return its path.
+
+    Raises OSError where it cannot be written.
+    """
+    # Reading the pictures is what takes time and can be interrupted: that comes before any file.
+    write_text(path, to_html(report))
+    return Path(path)
+
+
+def to_html(report: Report) -> str:
+    """The page's text; reads the example files again for their small pictures."""
+    title = f"{_text(report.dataset)}: data doctor"
+    body = [_head(report), _findings(report), _samples(report), _classes(report), _files(report)]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _text(text: str) -> str:
+    return escape(printable(text))
+
+
+def _head(report: Report) -> str:
+    chips = [
+        f'<li class="{severity}">{number} {severity}{"s" if number > 1 else ""}</li>'
+        for severity in ("error", "warning", "note")
+        if (number := len(report.with_severity(severity)))
+    ]
+    chips = chips or ['<li class="fine">nothing found</li>']
+    return (
+        f"<header><h1>{_text(report.dataset)}</h1>"
+        f'<p class="soft">{_text(str(report.root))}</p>'
+        f'<ul class="verdict">{"".join(chips)}</ul></header>'
+    )
+
+
+def _findings(report: Report) -> str:
+    if not report.findings:
+        return ""
+    return "<h2>Findings</h2>" + "".join(_finding(report, f) for f in report.findings)
+
+
+def _finding(report: Report, finding: Finding) -> str:
+    count = f": {finding.count}" if finding.count else ""
+    title = finding.message[:1].upper() + finding.message[1:]
+    shown = "".join(_example(report, example) for example in finding.files)
+    rest = finding.count - len(finding.files)
+    return (
+        f'<article class="{finding.severity}"><h3>{_text(title)}</h3>'
+        f'<p class="code">{finding.severity}, {_text(finding.code)}{count}</p>'
+        f"<p><b>Mend:</b> {_text(finding.mend)}</p>"
+        + (f'<ul class="pictures">{shown}</ul>' if shown else "")
+        + (f'<p class="soft">and {rest} more</p>' if rest > 0 else "")
+        + "</article>"
+    )
+
+
+def _example(report: Report, example: Example) -> str:
+    pair = example.pair or Pair("", example.file)
+    detail = f"<br>{_text(example.detail)}" if example.detail else ""
+    # Long paths break between folders, not within a name.
+    name = _text(report.relative(example.file)).replace("/", "/<wbr>")
+    return f"<li>{_picture(pair, report.meta)}{name}{detail}</li>"
+
+
+def _picture(pair: Pair, meta: Meta) -> str:
+    source = thumbnail(pair, meta)
+    if not source:
+        return '<span class="blank">cannot be shown</span>'
+    return f'<img src="{source}" alt="">'
+
+
+def _samples(report: Report) -> str:
+    if not report.samples:
+        return ""
+    items = [
+        f"<li>{_picture(pair, report.meta)}{_text(pair.split)}: {_text(pair.image.name)}</li>"
+        for pair in report.samples
+    ]
+    return (
+        "<h2>Samples</h2>"
+        '<p class="soft">Do image and mask belong together, and do the colours fit the classes '
+        "below? White is unlabelled, magenta is a value of no class.</p>"
+        f'<ul class="pictures">{"".join(items)}</ul>'
+    )
+
+
+def _classes(report: Report) -> str:
+    parts = [_class_table(split, report.meta) for split in report.statistics.splits if split.masks]
+    return "<h2>Classes</h2>" + "".join(parts) if parts else ""
+
+
+def _class_table(split: SplitStatistics, meta: Meta) -> str:
+    # To the scale of the background every other bar would be a hair.
+    counts = [c.pixels for label, c in enumerate(split.classes) if label != meta.background]
+    most = max([*counts, 1])
+    rows = []
+    for entry, colour in zip(split.classes, meta.palette):
+        share = entry.pixels / max(split.labelled, 1)
+        # A hidden bar for what never occurs: one of a single pixel would say that it does.
+        length = min(100 * entry.pixels / most, 100)
+        bar = f'<span class="bar" style="width:{length:.2f}%"></span>' if entry.pixels else ""
+        swatch = f'<span class="swatch" style="background:rgb{tuple(colour)}"></span>'
+        rows.append(
+            f'<tr class="{"seen" if entry.pixels else "never"}">'
+            f"<td>{swatch}{_text(entry.name)}</td>"
+            f'<td>{bar}</td><td class="count">{escape(percent(share))}</td>'
+            f'<td class="count">{entry.images}</td></tr>'
+        )
+    head = '<tr><th>class</th><th></th><th class="count">pixels</th><th class="count">images</th>'
+    return (
+        f"<h3>{_text(split.name)}</h3><p>{percent(split.unlabelled_share)} of the pixels are "
+        f"unlabelled. Shares are of the labelled ones{_scale(meta)}.</p>"
+        f'<table class="numbers">{head}</tr>{"".join(rows)}</table><br>'
+    )
+
+
+def _scale(meta: Meta) -> str:
+    if meta.background is None:
+        return ""
+    return f"; bars leave {_text(meta.classes[meta.background])} out of their scale"
+
+
+def _files(report: Report) -> str:
+    numbers = report.statistics
+    rows = [
+        (f"{split.name}", f"{split.images} images, {split.masks} masks read")
+        for split in numbers.splits
+    ]
+    rows.append(("image files", _listed(numbers.image_kinds)))
+    rows.append(("mask files", _listed(numbers.mask_kinds)))
+    rows.append(("widths", _spread(numbers.widths)))
+    rows.append(("heights", _spread(numbers.heights)))
+    rows.append(("sizes", _listed(numbers.sizes)))
+    cells = "".join(f"<tr><th>{_text(name)}</th><td>{_text(text)}</td></tr>" for name, text in rows)
+    return f'<h2>Files</h2><table class="numbers">{cells}</table>'
+
+
+def _listed(kinds: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{kind}: {count}" for kind, count in kinds) or "none"
+
+
+def _spread(spread: Spread) -> str:
+    return f"{spread.least} to {spread.greatest}, median {spread.median}"
