@@ -1,0 +1,312 @@
+"""From JPEG and mask on disk to an augmented crop of 480: ours and three peers, in one run.
+
+    python benchmarks/augmentation.py
+
+Each routine runs in a process of its own, on one core and one thread; they take turns, image set by
+image set, and are compared turn by turn, so that what else the machine does falls on all of them.
+The images are those of VOC in ../shared/data where that lies, else generated ones of 500x375.
+
+- tutorial: the Pillow routine that the library's transform stands for: mirror, resize, rotate, pad,
+  crop, blur. And with what its script does next, the crop as a normalized float array; ours leaves
+  that to the device.
+- torchvision v2: the same steps, on tensors (tv_tensors) and on Pillow images. Its blur and its
+  order of draws differ, the work does not.
+- GluonCV: its data set as it is; it does not rotate.
+
+The second table is the loader's: images a second with 1 and 2 threads, and with 2 processes of one
+thread each, which is what two cores can give at that moment.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+REAL_DATA = REPOSITORY.parent / "shared" / "data"
+BASE, CROP = 520, 480
+
+
+def ours(root, **options):
+    import cv2
+
+    from gluonvision.data import DataLoader, VOCSegmentationDataset
+
+    cv2.setNumThreads(0)
+    dataset = VOCSegmentationDataset(root, split="trainval", mode="train", **options)
+    DataLoader(dataset, 1)  # in training there is one, and it sets the process's memory up
+    return lambda index, turn: dataset[index, turn]
+
+
+def ours_with_options(root):
+    return ours(root, photometric=True, cat_max_ratio=0.75)
+
+
+def tutorial(root):
+    import numpy as np
+    from PIL import Image, ImageFilter, ImageOps
+
+    def sample(index, turn):
+        image, mask = _open(root, index)
+        if random.random() < 0.5:
+            image, mask = ImageOps.mirror(image), ImageOps.mirror(mask)
+        long = random.randint(BASE // 2, BASE * 2)
+        size = [max(round(side * long / max(image.size)), 1) for side in image.size]
+        image, mask = image.resize(size, Image.BILINEAR), mask.resize(size, Image.NEAREST)
+        angle = random.uniform(-10, 10)
+        image, mask = image.rotate(angle, Image.BILINEAR), mask.rotate(angle, fillcolor=255)
+        pad = (0, 0, max(CROP - size[0], 0), max(CROP - size[1], 0))
+        image, mask = ImageOps.expand(image, pad), ImageOps.expand(mask, pad, fill=255)
+        left, top = (random.randint(0, side - CROP) for side in image.size)
+        box = (left, top, left + CROP, top + CROP)
+        image, mask = image.crop(box), mask.crop(box)
+        if random.random() < 0.5:
+            image = image.filter(ImageFilter.GaussianBlur(random.random()))
+        return np.array(image), _labels(np.array(mask))
+
+    return sample
+
+
+def tutorial_normalized(root):
+    import numpy as np
+
+    sample = tutorial(root)
+    mean, std = (np.float32(v) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+
+    def normalized(index, turn):
+        image, labels = sample(index, turn)
+        image = (image.astype(np.float32) / 255 - mean) / std
+        return np.ascontiguousarray(image.transpose(2, 0, 1)), labels
+
+    return normalized
+
+
+def torchvision_tensors(root):
+    return _torchvision(root, tensors=True)
+
+
+def torchvision_pillow(root):
+    return _torchvision(root, tensors=False)
+
+
+def _torchvision(root, tensors):
+    import numpy as np
+    import peers
+
+    peers.import_torchvision()
+    import torch
+    from torchvision import tv_tensors
+    from torchvision.transforms import v2
+
+    torch.set_num_threads(1)
+    fill = {tv_tensors.Image: 0, tv_tensors.Mask: 255, "others": 0}
+    transform = v2.Compose(
+        [
+            v2.RandomHorizontalFlip(),
+            # Its side is the short one: three quarters of the long one's range.
+            v2.RandomResize(BASE // 2 * 3 // 4, BASE * 2 * 3 // 4),
+            v2.RandomRotation(10, v2.InterpolationMode.BILINEAR, fill=fill),
+            v2.RandomCrop(CROP, pad_if_needed=True, fill=fill),
+            v2.RandomApply([v2.GaussianBlur(7, (0.01, 1.0))]),
+        ]
+    )
+
+    def sample(index, turn):
+        image, mask = _open(root, index)
+        mask = tv_tensors.Mask(np.array(mask)[None])
+        image, mask = transform(v2.functional.to_image(image) if tensors else image, mask)
+        return np.asarray(image), _labels(mask.numpy()[0])
+
+    return sample
+
+
+def gluoncv(root):
+    import peers
+
+    peers.import_gluoncv()
+    from gluoncv.data import VOCSegmentation
+
+    # Its "train" reads trainval.txt.
+    dataset = VOCSegmentation(str(root / "VOCdevkit"), "train", "train")
+
+    def sample(index, turn):
+        return [array.asnumpy() for array in dataset[index]]
+
+    return sample
+
+
+ROUTINES = {
+    "ours": ours,
+    "ours, colours and class-aware crop": ours_with_options,
+    "tutorial (Pillow)": tutorial,
+    "tutorial, normalized": tutorial_normalized,
+    "torchvision v2 (tensors)": torchvision_tensors,
+    "torchvision v2 (Pillow)": torchvision_pillow,
+    "GluonCV": gluoncv,
+}
+PEERS = ("torchvision v2 (tensors)", "torchvision v2 (Pillow)", "GluonCV")
+
+
+def _open(root, index):
+    from PIL import Image
+
+    folder = root / "VOCdevkit" / "VOC2012"
+    name = (folder / "ImageSets" / "Segmentation" / "trainval.txt").read_text().split()[index]
+    image = Image.open(folder / "JPEGImages" / f"{name}.jpg").convert("RGB")
+    return image, Image.open(folder / "SegmentationClass" / f"{name}.png")
+
+
+def _labels(mask):
+    import numpy as np
+
+    labels = mask.astype(np.int32)
+    labels[labels == 255] = -1
+    return labels
+
+
+def serve(routine, root, num_images):
+    """Answer each line on stdin with the milliseconds an image took, over all images once."""
+    sample = ROUTINES[routine](root)
+    random.seed(0)
+    for turn, _ in enumerate(sys.stdin):
+        start = time.perf_counter()
+        for index in range(num_images):
+            sample(index, turn)
+        print(1e3 * (time.perf_counter() - start) / num_images, flush=True)
+
+
+def serve_loader(workers, root):
+    """Answer each line on stdin with the images a second of one pass of the loader."""
+    from gluonvision.data import DataLoader, VOCSegmentationDataset
+
+    dataset = VOCSegmentationDataset(root, split="trainval", mode="train")
+    dataset.images, dataset.masks = dataset.images * 40, dataset.masks * 40
+    loader = DataLoader(dataset, 8, shuffle=True, num_workers=workers)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        for _ in loader:
+            pass
+        print(len(dataset) / (time.perf_counter() - start), flush=True)
+
+
+class Child:
+    """A process that serves one routine; ``ask`` starts a turn, ``answer`` waits for its number."""
+
+    def __init__(self, arguments, one_core=False):
+        environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        environment["PYTHONPATH"] = f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"
+        # GluonCV is imported where torch is not.
+        environment["GLUONVISION_BACKEND"] = "mxnet" if "GluonCV" in arguments else "torch"
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        if one_core:
+            os.sched_setaffinity(self.process.pid, {min(os.sched_getaffinity(0))})
+
+    def ask(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> float:
+        return float(self.process.stdout.readline())
+
+    def close(self):
+        self.process.communicate()
+
+
+def compare_routines(root, num_images, rounds):
+    """Milliseconds of every routine in every round, one routine at a time."""
+    arguments = [["--root", root, "--images", num_images, "--serve", name] for name in ROUTINES]
+    children = [Child(a, one_core=True) for a in arguments]
+    times = []
+    for number in range(rounds + 1):
+        turn = {}
+        for place in range(len(children)):
+            which = (place + number) % len(children)
+            children[which].ask()
+            turn[list(ROUTINES)[which]] = children[which].answer()
+        times.append(turn)
+    for child in children:
+        child.close()
+    return times[1:]  # the first loaded what is loaded when it is first used
+
+
+def compare_loaders(root, rounds):
+    """Images a second with 1 and 2 threads, and with 2 processes of 1 thread, in every round."""
+    one, other, two = (Child(["--root", root, "--serve-loader", workers]) for workers in (1, 1, 2))
+    rates = []
+    for _ in range(rounds + 1):
+        rate = {}
+        for name, children in (("1", [one]), ("2", [two]), ("2 processes", [one, other])):
+            for child in children:
+                child.ask()
+            rate[name] = sum(child.answer() for child in children)
+        rates.append(rate)
+    for child in (one, other, two):
+        child.close()
+    return rates[1:]
+
+
+def middle(values) -> str:
+    """Median and quartiles."""
+    low, median, high = statistics.quantiles(values, n=4)
+    return f"{median:6.2f} ({low:.2f}-{high:.2f})"
+
+
+def report(times, rates):
+    print("\none core, one thread: median of the turns (quartiles)")
+    print(f"{'':36s}{'ms an image':>24s}{'times ours':>24s}")
+    for name in ROUTINES:
+        ratios = [turn[name] / turn["ours"] for turn in times]
+        print(f"{name:36s}{middle([t[name] for t in times]):>24s}{middle(ratios):>24s}")
+    best = [min(turn[name] for name in PEERS) / turn["ours"] for turn in times]
+    print(f"{'best of torchvision and GluonCV':36s}{'':24s}{middle(best):>24s}")
+    print("\nthe loader, batches of 8")
+    print(f"{'':36s}{'images a second':>24s}{'times one thread':>24s}")
+    for name in rates[0]:
+        label = name if "proc" in name else f"{name} worker thread{'s' * (name != '1')}"
+        ratios = [turn[name] / turn["1"] for turn in rates]
+        print(f"{label:36s}{middle([r[name] for r in rates]):>24s}{middle(ratios):>24s}")
+    share = middle([turn["2"] / turn["2 processes"] for turn in rates])
+    print(f"{'2 threads, of what 2 processes give':36s}{'':24s}{share:>24s}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each routine")
+    parser.add_argument("--root", type=Path, help="folder that holds VOCdevkit")
+    parser.add_argument("--images", type=int, default=5, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--serve-loader", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        return serve(options.serve, options.root, options.images)
+    if options.serve_loader:
+        return serve_loader(options.serve_loader, options.root)
+    with tempfile.TemporaryDirectory() as generated:
+        root = options.root or (REAL_DATA if (REAL_DATA / "VOCdevkit").is_dir() else None)
+        if root is None:
+            from gluonvision.data.synthetic import make_voc_like
+
+            make_voc_like(generated, num_images=5)
+            root = Path(generated)
+        print(f"images: {root if root != Path(generated) else 'generated'}, {os.cpu_count()} cores")
+        report(
+            compare_routines(root, options.images, options.rounds),
+            compare_loaders(root, max(options.rounds // 3, 3)),
+        )
+    return None
+
+
+if __name__ == "__main__":
+    main()
