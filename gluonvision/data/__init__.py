@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gluonvision.data.coco import COCOSegmentationDataset
     from gluonvision.data.folder import FolderSegmentationDataset
     from gluonvision.data.loader import DataLoader
-    from gluonvision.data.meta import get_meta
+    from gluonvision.data.meta import Meta, get_meta
     from gluonvision.data.sampler import Sampler
     from gluonvision.data.sbd import VOCAugSegmentationDataset
     from gluonvision.data.voc import VOCSegmentationDataset

@@ -74,9 +74,9 @@ def _elements(content: bytes, padded: bool = True) -> list[tuple[int, bytes]]:
 
 
 def _segmentation(parts: list[tuple[int, bytes]]) -> np.ndarray:
-    flags, _, _, (_, width), (_, names), *fields = parts
-    if flags[1][0] != _STRUCT_CLASS:
+    if parts[0][1][0] != _STRUCT_CLASS:
         raise ValueError("GTcls is no structure")
+    _, _, _, (_, width), (_, names), *fields = parts
     length = struct.unpack("<i", width)[0]
     if length < 1:
         raise ValueError("GTcls has no fields")
