@@ -73,7 +73,7 @@ def batch(dtype: str, seed: int = 0):
 
 
 def step_case(family: str, backbone: str, dtype: str, beta: float):
-    """Outputs in evaluation mode; loss, running statistics and gradients of one training step."""
+    """Outputs in evaluation and training mode; statistics and gradients of one training step."""
     from gluonvision import backend, loss
     from gluonvision.backend import as_numpy
 
@@ -82,8 +82,16 @@ def step_case(family: str, backbone: str, dtype: str, beta: float):
     scores, aux = backend.evaluate(net, x)
     yield "eval/scores", as_numpy(scores)
     yield "eval/aux", as_numpy(aux)
-    trainer = backend.Trainer(net, loss.SoftmaxCrossEntropyLoss(), 0.0, 0.0)
+    outputs, cross_entropy = [], loss.SoftmaxCrossEntropyLoss()
+
+    def recording_loss(*scores_and_label):
+        outputs.extend(scores_and_label[:-1])
+        return cross_entropy(*scores_and_label)
+
+    trainer = backend.Trainer(net, recording_loss, 0.0, 0.0)
     yield "train/loss", np.float64(trainer.step(x, label, 0.0))
+    yield "train/scores", as_numpy(outputs[0])
+    yield "train/aux", as_numpy(outputs[1])
     for name, value in backend.get_parameters(net).items():
         if "running" in name:
             yield f"train/{name}", value
