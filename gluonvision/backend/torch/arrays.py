@@ -23,8 +23,11 @@ def num_gpus() -> int:
 
 
 def array(source, ctx=None, dtype=None) -> torch.Tensor:
-    """A tensor that holds a copy of ``source`` (it never shares NumPy's memory)."""
-    tensor = torch.tensor(_forward(source), device=ctx)
+    """A tensor that holds a copy of ``source`` (it never shares NumPy's memory).
+
+    On a CUDA device the copy may still be under way on return; what is computed next waits for it.
+    """
+    tensor = _copied(_forward(source), ctx)
     return tensor if dtype is None else tensor.to(getattr(torch, dtype))
 
 
@@ -32,6 +35,17 @@ def _forward(source) -> np.ndarray:
     """torch takes no negative strides, which a mirrored or BGR-to-RGB picture has."""
     source = np.asarray(source)
     return source.copy() if any(stride < 0 for stride in source.strides) else source
+
+
+def _copied(source: np.ndarray, ctx) -> torch.Tensor:
+    if ctx is None or torch.device(ctx).type != "cuda":
+        return torch.tensor(source, device=ctx)
+    # Only from pinned memory does a copy run beside the host. torch gives this memory to nobody
+    # else before the copy has ended, so neither it nor ``source`` need be kept.
+    dtype = torch.from_numpy(np.empty(0, source.dtype)).dtype
+    staging = torch.empty(source.shape, dtype=dtype, pin_memory=True)
+    staging.numpy()[...] = source
+    return staging.to(ctx, non_blocking=True)
 
 
 def as_numpy(tensor: torch.Tensor) -> np.ndarray:
@@ -47,13 +61,12 @@ def image_input(images: np.ndarray, ctx=None, dtype: str = "float32") -> torch.T
 
     Three channels are normalized by ImageNet's statistics; another number is scaled to [-1, 1].
     """
-    pixels = (
-        torch.tensor(_forward(images), device=ctx).permute(0, 3, 1, 2).to(getattr(torch, dtype))
-    )
+    pixels = array(images, ctx).permute(0, 3, 1, 2).to(getattr(torch, dtype))
     if images.shape[3] != len(MEAN):
         return (pixels / 127.5 - 1).contiguous()
-    mean = torch.tensor(MEAN, dtype=pixels.dtype, device=ctx).view(1, -1, 1, 1)
-    std = torch.tensor(STD, dtype=pixels.dtype, device=ctx).view(1, -1, 1, 1)
+    # By ``array`` too: a plain torch.tensor on CUDA waits until the device is idle.
+    mean = array(MEAN, ctx).to(pixels.dtype).view(1, -1, 1, 1)
+    std = array(STD, ctx).to(pixels.dtype).view(1, -1, 1, 1)
     return ((pixels - mean) / std).contiguous()
 
 
