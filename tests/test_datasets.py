@@ -595,6 +595,18 @@ class TestFolder:
         with pytest.raises(ValueError, match="needs masks"):
             FolderSegmentationDataset(own, "val")
 
+    def test_trains_and_loads(self, own, tmp_path, monkeypatch):
+        from gluonvision.segmentation.checkpoint import load_run
+        from gluonvision.segmentation.config import TrainConfig
+        from gluonvision.segmentation.train import train
+
+        monkeypatch.chdir(tmp_path)
+        sizes = {"base_size": 32, "crop_size": 32, "batch_size": 2, "epochs": 1, "workers": 0}
+        net = {"backbone": "mobilenet_v2", "pretrained_base": False, "no_cuda": True}
+        weights = train(TrainConfig(dataset="folder", data_folder=str(own), **sizes, **net))
+        _, facts = load_run(weights)
+        assert facts.classes == ("sky", "traffic light", "car")
+
 
 class TestSkipBroken:
     def _break(self, root):

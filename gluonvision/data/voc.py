@@ -15,7 +15,6 @@ PLACE = Place(
     script="pascal_voc",
 )
 SPLITS = ("train", "val", "trainval", "test")
-_read_names = read_names
 
 
 class VOCSegmentationDataset(SegmentationDataset):

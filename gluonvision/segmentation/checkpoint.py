@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gluonvision import backend
 from gluonvision.backend import parameters_file
+from gluonvision.data import dataset_meta
 from gluonvision.model_zoo import get_segmentation_model, load_weights
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.utils import atomic
@@ -24,15 +25,19 @@ def save_run(config: TrainConfig, net) -> Path:
 
 
 def load_run(weights: Path):
-    """The model that a run trained, and the name of its data set, from its weights' file."""
+    """The model that a run trained, and its data set, from its weights' file.
+
+    The data set is a name, or, for a ``folder``, the facts that lie in it.
+    """
     path = weights.with_name(_CONFIG)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; weights of a run lie beside the configuration that it saved"
         )
     config = TrainConfig.from_json(path)
+    facts = dataset_meta(config.dataset, config.data_folder)
     net = get_segmentation_model(
-        config.model, config.dataset, config.backbone, pretrained_base=False, aux=config.aux
+        config.model, facts, config.backbone, pretrained_base=False, aux=config.aux
     )
     load_weights(net, str(weights))
-    return net, config.dataset
+    return net, facts if config.dataset == "folder" else config.dataset
