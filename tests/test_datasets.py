@@ -635,6 +635,15 @@ class TestSkipBroken:
         dataset = VOCSegmentationDataset(miniatures["pascal_voc"], skip_broken=True)
         assert len(dataset) == 4 and not dataset.skipped and not caplog.text
 
+    def test_missing_files_of_both_sets(self, miniature):
+        root = miniature("pascal_aug")
+        (root / "VOCaug/dataset/cls/2012_000010.mat").unlink()
+        (root / "VOCdevkit/VOC2012/SegmentationClass/2012_000003.png").unlink()
+        with pytest.raises(FileNotFoundError, match=r"2012_0000\d\d.*--skip-broken"):
+            VOCAugSegmentationDataset(root, "trainaug")
+        dataset = VOCAugSegmentationDataset(root, "trainaug", skip_broken=True)
+        assert names_of(dataset) == [f"2012_{number:06d}" for number in (0, 1, 2, 11)]
+
     def test_nothing_left(self, miniature):
         root = miniature("pascal_voc")
         for path in root.rglob("*.jpg"):

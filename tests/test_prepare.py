@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import stat
 import subprocess
 import sys
@@ -35,6 +36,23 @@ MAKERS = {
 
 
 class _Handler(SimpleHTTPRequestHandler):
+    """Files of a folder, from the byte on that is asked for."""
+
+    starts: list[int] = []
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if not wanted or not path.is_file():
+            return super().do_GET()
+        start, content = int(wanted[1]), path.read_bytes()
+        self.starts.append(start)
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        return self.wfile.write(content[start:])
+
     def log_message(self, *arguments):
         pass
 
@@ -136,7 +154,9 @@ class TestPrepare:
         part = tmp_path / "voc" / "downloads" / f"{name}.part"
         part.parent.mkdir(parents=True)
         part.write_bytes((server[0] / name).read_bytes()[:2000])
+        _Handler.starts.clear()
         prepare.prepare("pascal_voc", tmp_path / "voc")
+        assert _Handler.starts == [2000]
         assert (tmp_path / "voc/VOCdevkit/VOC2012/JPEGImages").is_dir() and not part.exists()
 
     def test_a_mirror_of_ones_own_goes_first(self, small, server, tmp_path, monkeypatch):

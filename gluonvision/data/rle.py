@@ -34,8 +34,13 @@ def fill(polygon: list | np.ndarray, size: tuple[int, int]) -> np.ndarray:
     points = (_SCALE * points + 0.5).astype(np.int64)
     x, y = _trace(points, np.roll(points, -1, axis=0))
     switches = _crossings(x, y, size)
-    count = np.bincount(switches, minlength=size[0] * size[1] + 1)[:-1]
-    return (np.cumsum(count) & 1).astype(bool).reshape(size, order="F")
+    pixels = np.zeros(size[0] * size[1], bool)
+    if switches.size:
+        # Each column is switched an even number of times: behind the last there is nothing.
+        first = int(switches.min())
+        inside = np.cumsum(np.bincount(switches - first))[:-1] & 1
+        pixels[first : first + len(inside)] = inside
+    return pixels.reshape(size, order="F")
 
 
 def _check_polygon(polygon: list | np.ndarray, size: tuple[int, int]) -> np.ndarray:

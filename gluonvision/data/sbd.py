@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gluonvision.data.base import MODES, SegmentationDataset
 from gluonvision.data.places import Place, check_split, files, find, read_names
-from gluonvision.data.voc import VOCSegmentationDataset, find_voc, names_of
+from gluonvision.data.voc import files_of, find_voc, names_of
 
 PLACE = Place(
     title="the Semantic Boundaries Dataset",
@@ -83,8 +83,7 @@ class VOCAugSegmentationDataset(SegmentationDataset):
         return images, files(self.root / "cls", names, ".mat", self._may_miss)
 
     def _of_voc(self, root: str | os.PathLike | None, split: str) -> _Files:
-        voc = VOCSegmentationDataset(root, split)
-        return voc.images, voc.masks
+        return files_of(find_voc(root), split, self._may_miss)
 
 
 def _names(root: Path, split: str) -> list[str]:

@@ -42,14 +42,9 @@ class VOCSegmentationDataset(SegmentationDataset):
     ):
         check_split(split, SPLITS)
         self.root, self.split = find_voc(root), split
-        names = names_of(self.root, split)
-        may_miss = options.get("skip_broken", False)
-        images = files(self.root / "JPEGImages", names, ".jpg", may_miss)
-        masks = None
-        if split != "test":
-            masks = files(self.root / "SegmentationClass", names, ".png", may_miss)
+        images, masks = files_of(self.root, split, options.get("skip_broken", False))
         mode = mode or (split if split in MODES else "train")
-        super().__init__(images, masks, mode, transform, **options)
+        super().__init__(images, masks or None, mode, transform, **options)
 
 
 def find_voc(root: str | os.PathLike | None = None) -> Path:
@@ -63,3 +58,12 @@ def find_voc(root: str | os.PathLike | None = None) -> Path:
 def names_of(folder: Path, split: str) -> list[str]:
     """The names of a split's images, from the folder VOC2012."""
     return read_names(folder / "ImageSets" / "Segmentation" / f"{split}.txt")
+
+
+def files_of(folder: Path, split: str, may_miss: bool = False) -> tuple[list[Path], list[Path]]:
+    """The images and masks of a split, from the folder VOC2012; no masks for 'test'."""
+    names = names_of(folder, split)
+    images = files(folder / "JPEGImages", names, ".jpg", may_miss)
+    if split == "test":
+        return images, []
+    return images, files(folder / "SegmentationClass", names, ".png", may_miss)
