@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gluonvision.data.doctor.facts import Pair
 from gluonvision.data.doctor.report import (
+    ClassCount,
     Example,
     Finding,
     Report,
@@ -158,34 +159,36 @@ def _classes(report: Report) -> str:
 
 
 def _class_table(split: SplitStatistics, meta: Meta) -> str:
-    # To the scale of the background every other bar would be a hair.
-    counts = [c.pixels for label, c in enumerate(split.classes) if label != meta.background]
-    most = max([*counts, 1])
-    rows = []
-    for entry, colour in zip(split.classes, meta.palette):
-        share = entry.pixels / max(split.labelled, 1)
-        # A hidden bar for what never occurs: one of a single pixel would say that it does.
-        length = min(100 * entry.pixels / most, 100)
-        bar = f'<span class="bar" style="width:{length:.2f}%"></span>' if entry.pixels else ""
-        swatch = f'<span class="swatch" style="background:rgb{tuple(colour)}"></span>'
-        rows.append(
-            f'<tr class="{"seen" if entry.pixels else "never"}">'
-            f"<td>{swatch}{_text(entry.name)}</td>"
-            f'<td>{bar}</td><td class="count">{escape(percent(share))}</td>'
-            f'<td class="count">{entry.images}</td></tr>'
-        )
+    # To the scale of the background every other bar would be a hair; so it has none.
+    counts = [0 if label == meta.background else c.pixels for label, c in enumerate(split.classes)]
+    rows = [
+        _class_row(entry, colour, count / max([*counts, 1]), split.labelled)
+        for entry, colour, count in zip(split.classes, meta.palette, counts)
+    ]
     head = '<tr><th>class</th><th></th><th class="count">pixels</th><th class="count">images</th>'
     return (
-        f"<h3>{_text(split.name)}</h3><p>{percent(split.unlabelled_share)} of the pixels are "
-        f"unlabelled. Shares are of the labelled ones{_scale(meta)}.</p>"
+        f"<h3>{_text(split.name)}</h3><p>{escape(percent(split.unlabelled_share))} of the pixels "
+        f"are unlabelled. Shares are of the labelled ones{_scale(meta)}.</p>"
         f'<table class="numbers">{head}</tr>{"".join(rows)}</table><br>'
+    )
+
+
+def _class_row(entry: ClassCount, colour: tuple[int, ...], length: float, labelled: int) -> str:
+    # None for what never occurs: the shortest bar would say that it does.
+    bar = f'<span class="bar" style="width:{100 * length:.2f}%"></span>' if length else ""
+    share = escape(percent(entry.pixels / max(labelled, 1)))
+    return (
+        f'<tr class="{"seen" if entry.pixels else "never"}">'
+        f'<td><span class="swatch" style="background:rgb{tuple(colour)}"></span>'
+        f"{_text(entry.name)}</td><td>{bar}</td>"
+        f'<td class="count">{share}</td><td class="count">{entry.images}</td></tr>'
     )
 
 
 def _scale(meta: Meta) -> str:
     if meta.background is None:
         return ""
-    return f"; bars leave {_text(meta.classes[meta.background])} out of their scale"
+    return f"; {_text(meta.classes[meta.background])} has no bar"
 
 
 def _files(report: Report) -> str:
