@@ -291,6 +291,6 @@ class TestAllTogether:
         )
         inner = (highest == lowest) & (labels >= 0)
         assert np.array_equal(distances.argmin(-1)[inner], labels[inner])
-        # OpenCV converts few pixels by other code than many: a channel is one off, two after contrast.
+        # OpenCV converts few pixels by other code than many: one off, two after contrast.
         assert distances.min(-1)[inner].max(initial=0) <= 6
         assert image[labels == -1].max(initial=0) == 0
