@@ -404,8 +404,11 @@ class TestOthers:
         for number, name in ((7, "road"), (8, "sidewalk"), (17, "pole"), (23, "sky"), (26, "car")):
             assert (mask[ids == number] == dataset.classes.index(name)).all()
         assert (mask[ids == 33] == 18).all() and (mask[ids == 9] == -1).all()
+        # Train ids go up with the ids.
+        used = [*range(7, 9), *range(11, 14), 17, *range(19, 29), *range(31, 34)]
+        assert [i for i, train_id in enumerate(CITYSCAPES_TRAIN_IDS) if train_id >= 0] == used
+        assert [CITYSCAPES_TRAIN_IDS[i] for i in used] == list(range(19))
         assert len(CITYSCAPES_TRAIN_IDS) == 34
-        assert sorted(set(CITYSCAPES_TRAIN_IDS)) == list(range(-1, 19))
 
     def test_cityscapes_splits(self, miniatures):
         root = miniatures["citys"]
@@ -428,6 +431,7 @@ class TestOthers:
         Image.fromarray(np.full(SIZE, 255, np.uint8)).save(dataset.masks[0])
         assert (dataset[0][1] == -1).all()
         assert get_segmentation_dataset("camvid", root, "test", "val")[0][1].max() == 10
+        assert len(get_segmentation_dataset("camvid", root, "trainval")) == 4
 
 
 class TestMasks:
