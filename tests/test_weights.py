@@ -187,7 +187,8 @@ def test_error_says_all(server, tiny, tmp_path):
     for part in (*mirrors, "404", FILE, ZIP, "tiny.pth", str(tmp_path), "MXNET_GLUON_REPO"):
         assert part in message
     assert [url for url, _ in failed.value.failures] == mirrors
-    alive = message.splitlines()[-1]
+    assert "pretrained_base=False" in message.splitlines()[-1]
+    alive = message.splitlines()[-2]
     assert "resnet50_v1b" in alive
     assert "mobilenet_v2" in alive
     assert "dilated_resnet50" not in alive

@@ -29,6 +29,10 @@ class _Pass:
     position: int
 
 
+class SampleError(RuntimeError):
+    """A sample could not be had; says which, from which file, and why."""
+
+
 class DataLoader:
     """A data set's samples in batches: uint8 (N, H, W, 3) images and int32 (N, H, W) masks.
 
@@ -49,7 +53,7 @@ class DataLoader:
     With workers, OpenCV's own threads are switched off for the whole process: each worker would
     start as many as there are cores.
 
-    Raises ValueError for arguments out of range; RuntimeError, with its cause and the sample's
+    Raises ValueError for arguments out of range; SampleError, with its cause and the sample's
     file, when a sample cannot be had.
     """
 
@@ -159,7 +163,7 @@ class DataLoader:
             index = key[0] if isinstance(key, tuple) else key
             files = getattr(self.dataset, "images", None)
             name = f" ({files[index]})" if files else ""
-            raise RuntimeError(
+            raise SampleError(
                 f"sample {index}{name} failed: {type(error).__name__}: {error}"
             ) from error
 

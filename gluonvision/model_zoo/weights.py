@@ -186,6 +186,7 @@ def _no_weights(
         f"Put one of {', '.join(files)} by hand into {folder.absolute()} (GLUONVISION_HOME or root "
         "names another folder), or name a host that has MXNet's files in MXNET_GLUON_REPO.",
         f"Backbones with weights on other hosts than MXNet's: {', '.join(alive)}",
+        "To start without ImageNet weights: pretrained_base=False, or --no-pretrained-base.",
     ]
     error = DownloadError("\n".join(lines))
     error.failures = tuple(failures)

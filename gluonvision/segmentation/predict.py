@@ -8,8 +8,12 @@ from gluonvision.backend import evaluate as forward
 
 def predict(net, image: np.ndarray) -> np.ndarray:
     """The class of every pixel: uint8 image (H, W, C) to int32 mask (H, W), on the net's device."""
-    if image.dtype != np.uint8 or image.ndim != 3:
-        raise ValueError(f"image: {image.dtype} {image.shape}, expected uint8 (H, W, C)")
+    image = np.asarray(image)  # a Pillow image is welcome
+    if image.dtype != np.uint8 or image.ndim != 3 or not image.size:
+        raise ValueError(
+            f"image: {image.dtype} {image.shape}, expected uint8 (H, W, C), one image with pixel "
+            "values 0 to 255; a grey one becomes RGB by Pillow's convert('RGB')"
+        )
     scores = forward(net, image_input(image[None], *placement(net)))
     if isinstance(scores, tuple | list):  # an auxiliary head's scores come second
         scores = scores[0]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,20 @@ def test_a_users_mistake_is_a_message_and_not_a_traceback(script, arguments, mes
     done = run(script, *arguments)
     assert done.returncode != 0
     assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_bad_mask_is_a_message_and_not_a_traceback(voc_like, in_folder):
+    shutil.copytree(voc_like, in_folder / "data")
+    mask = min((in_folder / "data" / "VOCdevkit" / "VOC2012" / "SegmentationClass").glob("*.png"))
+    wrong = Image.open(mask)
+    wrong.putdata([77] * (wrong.width * wrong.height))
+    wrong.save(mask)
+    done = run("main.py", "--data-folder", "data", "--backbone", "resnet18", *FAST)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert mask.name in done.stderr and "label 77" in done.stderr
+
+
+FAST = ("--no-pretrained-base", "--crop-size", 48, "--batch-size", 2, "--epochs", 1, "--no-cuda")
 
 
 def run(script, *arguments):
