@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-FAMILIES = ("FCN", "PSPNet", "DeepLabV3")
+FAMILIES = ("FCN", "PSPNet", "DeepLabV3", "DeepLabV3Plus")
 BACKBONES = ("resnet18", "resnet50_v1s", "mobilenet_v2")
 OTHER_BACKBONES = ("resnet50", "resnet18_v1b")
 NCLASS = 5

@@ -11,9 +11,9 @@ import torch.multiprocessing
 from gluonvision import backend
 from gluonvision.backend import evaluate
 from gluonvision.loss import SoftmaxCrossEntropyLoss
-from gluonvision.model_zoo import FCN, DeepLabV3, PSPNet
+from gluonvision.model_zoo import FCN, DeepLabV3, DeepLabV3Plus, PSPNet
 
-FAMILIES = pytest.mark.parametrize("family", [FCN, PSPNet, DeepLabV3])
+FAMILIES = pytest.mark.parametrize("family", [FCN, PSPNet, DeepLabV3, DeepLabV3Plus])
 NETS = pytest.mark.parametrize(
     ("family", "backbone"),
     [

@@ -3,6 +3,7 @@
 from gluonvision.model_zoo.backbones import *  # noqa: F403
 from gluonvision.model_zoo.backbones import __all__ as _backbones
 from gluonvision.model_zoo.deeplabv3 import DeepLabV3
+from gluonvision.model_zoo.deeplabv3plus import DeepLabV3Plus
 from gluonvision.model_zoo.fcn import FCN
 from gluonvision.model_zoo.importers import load_weights
 from gluonvision.model_zoo.pspnet import PSPNet
@@ -14,6 +15,7 @@ __all__ = [
     *_backbones,
     "FCN",
     "DeepLabV3",
+    "DeepLabV3Plus",
     "PSPNet",
     "SegBaseModel",
     "get_model",

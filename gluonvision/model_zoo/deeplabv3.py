@@ -6,10 +6,15 @@ import functools
 from gluonvision.backend import HybridBlock, nn
 from gluonvision.model_zoo.published import register_gluoncv, register_torchvision
 from gluonvision.model_zoo.segbase import SegBaseModel
-from gluonvision.nn import classifier_block, conv_bn_relu, norm_relu
+from gluonvision.nn import classifier_block, conv_bn_relu, norm_relu, separable_conv_bn_relu
 
 _RATES = (12, 24, 36)  # at output stride 8; half at 16 (section 4.2)
-_CHANNELS = 256
+ASPP_CHANNELS = 256
+
+
+def atrous_rates(output_stride):
+    """The pyramid's dilation rates: 12, 24, 36 at output stride 8, half of them at 16."""
+    return [rate * 8 // output_stride for rate in _RATES]
 
 
 class ASPPPooling(HybridBlock):
@@ -24,15 +29,25 @@ class ASPPPooling(HybridBlock):
         return F.contrib.BilinearResize2D(self.gap(x), like=F.BlockGrad(x), mode="like")
 
 
-class ASPP(HybridBlock):
-    """Atrous spatial pyramid pooling: a 1x1, three dilated 3x3 and a pooled branch, joined."""
+def _dilated_conv_bn_relu(in_channels, channels, norm_layer, dilation):
+    return conv_bn_relu(in_channels, channels, norm_layer, 3, dilation, dilation)
 
-    def __init__(self, in_channels, norm_layer, rates=_RATES, channels=_CHANNELS):
+
+class ASPP(HybridBlock):
+    """Atrous spatial pyramid pooling: a 1x1, three dilated 3x3 and a pooled branch, joined.
+
+    ``separable``: the dilated convolutions are depthwise separable, as in DeepLabV3+.
+    """
+
+    def __init__(
+        self, in_channels, norm_layer, rates=_RATES, channels=ASPP_CHANNELS, separable=False
+    ):
         super().__init__()
+        dilated = separable_conv_bn_relu if separable else _dilated_conv_bn_relu
         self.branches = nn.HybridSequential()
         self.branches.add(conv_bn_relu(in_channels, channels, norm_layer))
         for rate in rates:
-            self.branches.add(conv_bn_relu(in_channels, channels, norm_layer, 3, rate, rate))
+            self.branches.add(dilated(in_channels, channels, norm_layer, rate))
         self.branches.add(ASPPPooling(in_channels, channels, norm_layer))
         self.project = conv_bn_relu(len(self.branches) * channels, channels, norm_layer)
         self.project.add(nn.Dropout(0.5))
@@ -51,7 +66,7 @@ class DeepLabHead(HybridBlock):
         super().__init__()
         self.preact = norm_relu(in_channels, norm_layer, preactivation)
         self.aspp = ASPP(in_channels, norm_layer, rates)
-        self.block = classifier_block(_CHANNELS, _CHANNELS, nclass, norm_layer)
+        self.block = classifier_block(ASPP_CHANNELS, ASPP_CHANNELS, nclass, norm_layer)
 
     def hybrid_forward(self, F, x):
         return self.block(self.aspp(self.preact(x)))
@@ -65,8 +80,7 @@ class DeepLabV3(SegBaseModel):
 
     def __init__(self, nclass, backbone="resnet50", norm_layer=nn.BatchNorm, aux=False, **kwargs):
         super().__init__(backbone, norm_layer, **kwargs)
-        stride = self.pretrained.stages[-1].stride
-        rates = [rate * 8 // stride for rate in _RATES]
+        rates = atrous_rates(self.pretrained.stages[-1].stride)
         self.add_heads(nclass, functools.partial(DeepLabHead, rates=rates), aux)
 
 

@@ -2,6 +2,7 @@
 
 from gluonvision.data.meta import Meta, get_meta
 from gluonvision.model_zoo.deeplabv3 import DeepLabV3
+from gluonvision.model_zoo.deeplabv3plus import DeepLabV3Plus
 from gluonvision.model_zoo.fcn import FCN
 from gluonvision.model_zoo.pspnet import PSPNet
 from gluonvision.model_zoo.segbase import SegBaseModel
@@ -12,6 +13,7 @@ FAMILIES = {
     "psp": PSPNet,
     "deeplabv3": DeepLabV3,
     "deeplab": DeepLabV3,
+    "deeplabv3plus": DeepLabV3Plus,
 }
 
 

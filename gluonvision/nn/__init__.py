@@ -1,5 +1,11 @@
 """Blocks that the models share."""
 
-from gluonvision.nn.blocks import FCNHead, classifier_block, conv_bn_relu, norm_relu
+from gluonvision.nn.blocks import (
+    FCNHead,
+    classifier_block,
+    conv_bn_relu,
+    norm_relu,
+    separable_conv_bn_relu,
+)
 
-__all__ = ["FCNHead", "classifier_block", "conv_bn_relu", "norm_relu"]
+__all__ = ["FCNHead", "classifier_block", "conv_bn_relu", "norm_relu", "separable_conv_bn_relu"]

@@ -21,6 +21,29 @@ def conv_bn_relu(in_channels, channels, norm_layer, kernel_size=1, padding=0, di
     return block
 
 
+def separable_conv_bn_relu(in_channels, channels, norm_layer, dilation=1):
+    """Depthwise 3x3 convolution, norm, relu, then 1x1: (N, in_channels, H, W) to (N, channels, H, W).
+
+    Chollet, "Xception", CVPR 2017, with a relu after the depthwise part too, as DeepLabV3+ has it.
+    """
+    block = nn.HybridSequential()
+    block.add(
+        nn.Conv2D(
+            in_channels,
+            3,
+            padding=dilation,
+            dilation=dilation,
+            groups=in_channels,
+            use_bias=False,
+            in_channels=in_channels,
+        ),
+        norm_layer(in_channels=in_channels),
+        nn.Activation("relu"),
+        *conv_bn_relu(in_channels, channels, norm_layer),
+    )
+    return block
+
+
 def norm_relu(in_channels, norm_layer, enabled=True):
     """Norm and relu, which a pre-activation backbone leaves to its head; identity if disabled."""
     block = nn.HybridSequential()

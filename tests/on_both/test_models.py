@@ -5,7 +5,7 @@ import pytest
 
 from gluonvision import backend, model_zoo
 from gluonvision.backend import F, HybridBlock, array, as_numpy, evaluate, init, nn
-from gluonvision.model_zoo import FCN, DeepLabV3, PSPNet, SegBaseModel
+from gluonvision.model_zoo import FCN, DeepLabV3, DeepLabV3Plus, PSPNet, SegBaseModel
 
 BACKBONES = sorted(model_zoo.backbones.BACKBONES)
 SMALL_BACKBONES = ("resnet18", "resnet18_v1b", "resnet18_v1s", "mobilenet_v2")
@@ -93,6 +93,10 @@ class TestPSPNet(ModelContract):
 
 class TestDeepLabV3(ModelContract):
     model = DeepLabV3
+
+
+class TestDeepLabV3Plus(ModelContract):
+    model = DeepLabV3Plus
 
 
 @pytest.mark.parametrize("backbone", [b for b in BACKBONES if "152" not in b])

@@ -92,7 +92,7 @@ def test_the_tutorials_lines_run_as_typed(tmp_path):
     assert predict.shape == (65, 97)
 
 
-@pytest.mark.parametrize("family", ["FCN", "PSPNet", "DeepLabV3"])
+@pytest.mark.parametrize("family", ["FCN", "PSPNet", "DeepLabV3", "DeepLabV3Plus"])
 def test_a_hybridized_model_exports_to_a_symbol_of_any_size(family, tmp_path):
     net = getattr(model_zoo, family)(3, "resnet18", pretrained_base=False)
     net.hybridize()
