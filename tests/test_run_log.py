@@ -1,4 +1,4 @@
-"""A run's log: its lines, what a kill and a resumption leave of them, and what TensorBoard reads."""
+"""A run's log: its lines, what a kill and a resumption leave of them, what TensorBoard reads."""
 
 import json
 import os
@@ -42,8 +42,12 @@ class TestLines:
         with RunLog(tmp_path / "new" / "run", NAMES, tensorboard=False) as log:
             log.step(np.int64(0), 0, np.float32(0.5), 0.01, None)
             expected = {
-                **{"kind": "step", "step": 0, "epoch": 0, "loss": 0.5},
-                **{"learning_rate": 0.01, "samples_per_second": None},
+                "kind": "step",
+                "step": 0,
+                "epoch": 0,
+                "loss": 0.5,
+                "learning_rate": 0.01,
+                "samples_per_second": None,
             }
             # Read before it is closed: a line is there as soon as it is written.
             assert read_log(log.path) == [expected]
@@ -54,9 +58,13 @@ class TestLines:
             log.epoch(2, 12, scores(), 0.25)
         assert read_log(log.path) == [
             {
-                **{"kind": "epoch", "epoch": 2, "step": 12, "train_loss": 0.25},
-                **{"mean_iou": pytest.approx(1 / 3), "pixel_accuracy": pytest.approx(2 / 3)},
-                **{"mean_accuracy": 0.5},
+                "kind": "epoch",
+                "epoch": 2,
+                "step": 12,
+                "train_loss": 0.25,
+                "mean_iou": pytest.approx(1 / 3),
+                "pixel_accuracy": pytest.approx(2 / 3),
+                "mean_accuracy": 0.5,
                 "class_iou": {"road": pytest.approx(2 / 3), "sky": 0, "bicycle": None},
             }
         ]
@@ -203,7 +211,7 @@ class TestKilled:
 
 @pytest.fixture
 def points():
-    """What TensorBoard makes of a folder: {tag: [(step, value)]} and the pictures' steps and sizes."""
+    """What TensorBoard reads in a folder: each scalar's points, each picture's steps and sizes."""
     pytest.importorskip("tensorboardX")
     module = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 

@@ -8,7 +8,7 @@ import importlib.util
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,8 @@ class RunLog:
         self._write("epoch", (int(epoch), int(step), *map(_number, (train_loss, *means)), named))
         # A checkpoint outlasts a power cut; so must what the log says of the steps before it.
         os.fsync(self._file.fileno())
-        shown = {"val/mean_iou": scores.mean_iou, "val/pixel_accuracy": scores.pixel_accuracy}
-        shown |= {f"val/class_iou/{name}": value for name, value in named.items()}
+        shown = {f"val/class_iou/{name}": value for name, value in named.items()}
+        shown |= {"val/mean_iou": scores.mean_iou, "val/pixel_accuracy": scores.pixel_accuracy}
         self._scalars(_last(step), shown)
 
     def predictions(self, step: int, picture: str | os.PathLike) -> None:
@@ -111,11 +111,12 @@ class RunLog:
         # At once and as one write: a killed process loses this line at most.
         self._file.flush()
 
-    def _scalars(self, step: int, values: dict[str, float | None]) -> None:
+    def _scalars(self, step: int, values: Mapping[str, float | None]) -> None:
         if self._board:
             for name, value in values.items():
-                if _number(value) is not None:
-                    self._board.add_scalar(name, float(value), int(step))  # type: ignore[arg-type]
+                number = _number(value)
+                if number is not None:
+                    self._board.add_scalar(name, number, int(step))
 
 
 def read_log(path: str | os.PathLike) -> list[dict[str, Any]]:
