@@ -12,7 +12,29 @@ relu = functional.relu
 zeros_like = torch.zeros_like
 ones_like = torch.ones_like
 where = torch.where
+broadcast_add = torch.add
 broadcast_div = torch.div
+broadcast_equal = torch.eq
+
+
+def cast(data, dtype):
+    """The values in the type of that name."""
+    return data.to(getattr(torch, dtype))
+
+
+def reshape(data, shape):
+    """Another shape of as many elements, one of its lengths -1; none of MXNet's other codes."""
+    return data.reshape(shape)
+
+
+def transpose(data, axes):
+    """The dimensions in the order ``axes``."""
+    return data.permute(axes)
+
+
+def slice_axis(data, axis, begin, end):
+    """The part from ``begin`` to before ``end`` along ``axis``."""
+    return data.narrow(axis, begin, end - begin)
 
 
 def concat(*data, dim=1):
@@ -35,9 +57,24 @@ def squeeze(data, axis=None):
     return data.squeeze() if axis is None else data.squeeze(axis)
 
 
+def cumsum(data, axis):
+    """Sums of the elements up to each one along ``axis``."""
+    return data.cumsum(axis)
+
+
 def argmax(data, axis=None, keepdims=False):
     """Index of the largest value: int64 here, float32 in MXNet; the first of equals in both."""
     return data.argmax(axis, keepdims)
+
+
+def argsort(data, axis=-1, is_ascend=True, dtype="float32"):
+    """The indices that sort along ``axis``; those of equal values in any order."""
+    return data.argsort(axis, descending=not is_ascend).to(getattr(torch, dtype))
+
+
+def softmax(data, axis=-1):
+    """exp(data) as shares of its sum along ``axis``."""
+    return data.softmax(axis)
 
 
 def log_softmax(data, axis=-1):
@@ -49,6 +86,11 @@ def pick(data, index, axis=-1, keepdims=False):
     """The elements of ``data`` at ``index`` along ``axis``; ``index`` has all other dimensions."""
     picked = data.gather(axis, index.long().unsqueeze(axis))
     return picked if keepdims else picked.squeeze(axis)
+
+
+def take(data, indices):
+    """The elements of ``data`` at ``indices`` along the first axis."""
+    return data.index_select(0, indices.long().flatten()).reshape(indices.shape + data.shape[1:])
 
 
 def BlockGrad(data):
@@ -86,6 +128,32 @@ def _adaptive_average_pooling(data, output_size):
     return rows @ (data @ columns.t())  # (N, C, output_size, output_size)
 
 
+def _arange_like(data, axis):
+    """0, 1, 2 ... as many as ``data`` is long along ``axis``, in its type and on its device."""
+    return torch.arange(data.shape[axis], dtype=data.dtype, device=data.device)
+
+
+def _index_copy(old_tensor, index_vector, new_tensor):
+    """``old_tensor`` with the rows ``index_vector`` replaced by those of ``new_tensor``."""
+    return old_tensor.index_copy(0, index_vector, new_tensor)
+
+
+def _foreach(body, data, init_states):
+    """Run ``body(slices, states)`` over the first axis of the arrays in the list ``data``.
+
+    Gives the stacked outputs, and the last states; a body that has one array as output.
+    """
+    outputs, states = [], init_states
+    for slices in zip(*data):
+        output, states = body(list(slices), states)
+        outputs.append(output)
+    return torch.stack(outputs), states
+
+
 contrib = SimpleNamespace(
-    BilinearResize2D=_bilinear_resize, AdaptiveAvgPooling2D=_adaptive_average_pooling
+    AdaptiveAvgPooling2D=_adaptive_average_pooling,
+    BilinearResize2D=_bilinear_resize,
+    arange_like=_arange_like,
+    foreach=_foreach,
+    index_copy=_index_copy,
 )

@@ -1,0 +1,95 @@
+"""What all losses share: the auxiliary term, ignored labels, class weights, and sums of losses."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gluonvision.backend import HybridBlock, nn
+
+IGNORED = -1
+
+
+class SegmentationLoss(HybridBlock):
+    """The base of all losses; a sub-class defines ``term``, the loss of one head's scores.
+
+    Called as ``loss(scores, label)`` or ``loss(scores, aux_scores, label)``: scores
+    (N, nclass, H, W) in float32 or wider, label (N, H, W) integers in [-1, nclass), -1 ignored.
+    Gives one number, 0 with zero gradient if no pixel is labelled. The auxiliary scores' term
+    counts ``aux_weight`` (0.4 as in PSPNet, section 3.3).
+    """
+
+    def __init__(self, aux_weight: float = 0.4):
+        super().__init__()
+        self.aux_weight = aux_weight
+
+    def hybrid_forward(self, F, scores, *others):
+        *aux_scores, label = others
+        loss = self.term(F, scores, label)
+        for scores in aux_scores:
+            loss = loss + self.aux_weight * self.term(F, scores, label)
+        return loss
+
+    def term(self, F, scores, label):
+        """The loss of one head's scores."""
+        raise NotImplementedError(f"{type(self).__name__} must define term(self, F, scores, label)")
+
+    def count(self, label: np.ndarray) -> float:
+        """What the loss of this batch is a mean over: its labelled pixels.
+
+        The loss of a whole batch is the mean of its parts' losses, each counting its ``count``.
+        """
+        return float(np.count_nonzero(np.asarray(label) != IGNORED))
+
+
+class CombinedLoss(SegmentationLoss):
+    """The sum of ``losses``, each with its own auxiliary term. ``count`` is that of the first."""
+
+    def __init__(self, *losses: SegmentationLoss):
+        super().__init__()
+        if not losses:
+            raise ValueError("CombinedLoss(): expected one loss at least")
+        self.losses = nn.HybridSequential()
+        self.losses.add(*losses)
+
+    def hybrid_forward(self, F, scores, *others):
+        first, *rest = [loss(scores, *others) for loss in self.losses]
+        return sum(rest, first)
+
+    def count(self, label: np.ndarray) -> float:
+        """What the first of the losses is a mean over."""
+        return self.losses[0].count(label)
+
+
+def check_class_weights(class_weights: Sequence[float] | None) -> tuple[float, ...] | None:
+    """The weights as numbers; ValueError for what is no list of finite numbers from 0."""
+    if class_weights is None:
+        return None
+    weights = np.asarray(class_weights, "float64")
+    if weights.ndim != 1 or not len(weights) or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(
+            f"class_weights {class_weights}: expected a finite number, 0 or more, for each class"
+        )
+    return tuple(weights.tolist())
+
+
+def average(F, values, is_counted, weights):
+    """The mean of the values that are counted, each with its weight; 0 if the weights sum to 0.
+
+    What is not counted is replaced: a product with 0 would keep NaN.
+    """
+    zero = F.zeros_like(values)
+    total = F.sum(F.where(is_counted, values * weights, zero))
+    weight = F.sum(F.where(is_counted, weights, zero))
+    return F.broadcast_div(total, F.where(weight > 0, weight, F.ones_like(weight)))
+
+
+def pixel_weights(F, scores, label, class_weights):
+    """The weight of each pixel's class, (N, H, W); an ignored pixel has that of class 0.
+
+    An array made of numbers inside of the graph needs no device, no copy to it and no parameter.
+    """
+    classes = F.contrib.arange_like(scores, axis=1)
+    one = F.ones_like(F.slice_axis(classes, axis=0, begin=0, end=1))
+    weights = F.concat(*[one * weight for weight in class_weights], dim=0)
+    # The sum is an error if there is not one weight for each class.
+    return F.take(weights + F.zeros_like(classes), F.relu(label))

@@ -1,0 +1,87 @@
+"""Losses that compare each class's region in the batch with its labels, as the scores do."""
+
+from gluonvision.loss.base import IGNORED, SegmentationLoss
+
+
+class RegionLoss(SegmentationLoss):
+    """The base of losses that are a mean over the classes that occur in the batch's labels.
+
+    A sub-class defines ``class_term``. Such a loss is not a mean over pixels: ``count`` still is
+    the number of labelled pixels, and the loss of a batch in parts is the mean of its parts' losses
+    by these, which is not that of the whole batch.
+    """
+
+    def term(self, F, scores, label):
+        probabilities = F.transpose(F.softmax(scores, axis=1), axes=(1, 0, 2, 3))
+        # One type for labels and class numbers, in which both are exact.
+        label = F.cast(F.reshape(label, shape=(-1,)), dtype="float32")
+        classes = F.cast(F.contrib.arange_like(probabilities, axis=0), dtype="float32")
+
+        def one_class(data, states):
+            probability, number = data
+            probability = F.reshape(probability, shape=(-1,))
+            is_class = F.broadcast_equal(label, number)
+            term = self.class_term(F, probability, is_class, label != IGNORED)
+            return _with_occurrence(F, term, probability, is_class), states
+
+        # Class by class: what takes memory per pixel is held for one class at a time.
+        data = [probabilities, F.reshape(classes, shape=(-1, 1))]
+        terms, _ = F.contrib.foreach(one_class, data, [])  # (nclass, 2)
+        total = F.sum(F.slice_axis(terms, axis=1, begin=0, end=1))
+        count = F.sum(F.slice_axis(terms, axis=1, begin=1, end=2))
+        return F.broadcast_div(total, F.clip(count, 1, float("inf")))
+
+    def class_term(self, F, probability, is_class, is_labelled):
+        """The loss (1,) of one class; all others are (pixels,): a number and two conditions."""
+        raise NotImplementedError(f"{type(self).__name__} must define class_term")
+
+
+def _with_occurrence(F, term, probability, is_class):
+    """(term, 1), or (0, 0) for a class without a pixel.
+
+    In one array: MXNet's foreach has no gradient if one of its outputs has none.
+    """
+    size = F.sum(_as_number(F, is_class, probability), axis=0, keepdims=True)
+    occurs = F.concat(size, size, dim=0) > 0
+    pair = F.concat(term, F.ones_like(term), dim=0)
+    return F.where(occurs, pair, F.zeros_like(pair))
+
+
+def _as_number(F, condition, like):
+    """1 where the condition holds, else 0, in the type of ``like``."""
+    return F.where(condition, F.ones_like(like), F.zeros_like(like))
+
+
+class LovaszSoftmaxLoss(RegionLoss):
+    """The Lovász extension of 1 - IoU, mean over the classes that occur in the batch's labels.
+
+    Berman et al., CVPR 2018 (arXiv:1705.08790), section 3 and algorithm 1, over the pixels of the
+    whole batch, not by image. The gradient where two errors are equal is one of many: which one
+    depends on the order in which a backend sorts them. Counts are exact up to 2^24 pixels.
+    """
+
+    def class_term(self, F, probability, is_class, is_labelled):
+        zero, one = F.zeros_like(probability), F.ones_like(probability)
+        error = F.where(is_class, 1 - probability, probability)
+        error = F.where(is_labelled, error, zero)
+        # Ignored pixels come last, where nothing is missed any more and a pixel weighs nothing. NaN
+        # comes first: it has no place in an order, and must reach the loss.
+        rank = F.where(is_labelled, F.where(error == error, error, 2 * one), -one)
+        order = F.argsort(F.BlockGrad(rank), axis=0, is_ascend=False, dtype="int64")
+        weights = _lovasz_weights(F, F.take(F.where(is_class, one, zero), order))
+        weights = F.contrib.index_copy(zero, order, weights)
+        return F.sum(error * F.BlockGrad(weights), axis=0, keepdims=True)
+
+
+def _lovasz_weights(F, is_class):
+    """How much each pixel, the largest error first, adds to 1 - IoU once it is wrong as well.
+
+    Algorithm 1 takes differences of 1 - IoU, which float32 loses for many pixels. In closed form
+    they are 1 / union for a pixel of the class, and missed / (union (union - 1)) for another one:
+    ``union`` counts the class and the wrong pixels so far, ``missed`` the class's pixels to come.
+    """
+    size = F.sum(is_class, axis=0, keepdims=True)
+    missed = F.broadcast_add(-F.cumsum(is_class, axis=0), size)
+    union = F.broadcast_add(F.cumsum(1 - is_class, axis=0), size)
+    other = missed / (union * F.clip(union - 1, 1, float("inf")))
+    return F.where(is_class > 0, 1 / union, other)
