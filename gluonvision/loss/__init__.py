@@ -3,19 +3,25 @@
 from collections.abc import Sequence
 
 from gluonvision.loss.base import IGNORED, CombinedLoss, SegmentationLoss
-from gluonvision.loss.pixels import SoftmaxCrossEntropyLoss
-from gluonvision.loss.regions import LovaszSoftmaxLoss
+from gluonvision.loss.pixels import FocalLoss, OHEMCrossEntropyLoss, SoftmaxCrossEntropyLoss
+from gluonvision.loss.regions import DiceLoss, LovaszSoftmaxLoss
 
 _LOSSES = {
     "ce": SoftmaxCrossEntropyLoss,
+    "ohem": OHEMCrossEntropyLoss,
+    "dice": DiceLoss,
     "lovasz": LovaszSoftmaxLoss,
+    "focal": FocalLoss,
 }
 _WEIGHTED = ("ce", "ohem", "focal")
 
 __all__ = [
     "IGNORED",
     "CombinedLoss",
+    "DiceLoss",
+    "FocalLoss",
     "LovaszSoftmaxLoss",
+    "OHEMCrossEntropyLoss",
     "SegmentationLoss",
     "SoftmaxCrossEntropyLoss",
     "get_loss",

@@ -52,12 +52,41 @@ def _as_number(F, condition, like):
     return F.where(condition, F.ones_like(like), F.zeros_like(like))
 
 
+class DiceLoss(RegionLoss):
+    """1 - (2 overlap + s) / (size + s), the soft Dice loss, mean over the classes that occur.
+
+    ``overlap``: the sum of the class's probability over its labelled pixels; ``size``: that over
+    all labelled pixels, plus the number of those of the class; both over the whole batch. Classes
+    that do not occur in the batch's labels do not count. ``smooth``, s, above 0: pixels that every
+    class is taken to have hit beside its own, so that the smallest ones don't swing.
+
+    Milletari et al., 3DV 2016 (arXiv:1606.04797), section 3, who square the probabilities in
+    ``size``; plain sums are what Sudre et al., 2017 (arXiv:1707.03237), and most since have.
+    Called as ``SegmentationLoss`` says.
+    """
+
+    def __init__(self, aux_weight: float = 0.4, smooth: float = 1.0):
+        super().__init__(aux_weight)
+        if not smooth > 0:
+            raise ValueError(f"smooth {smooth}: expected a number above 0")
+        self.smooth = smooth
+
+    def class_term(self, F, probability, is_class, is_labelled):
+        zero = F.zeros_like(probability)
+        probability = F.where(is_labelled, probability, zero)
+        members = _as_number(F, is_class, probability)
+        overlap = F.sum(F.where(is_class, probability, zero), axis=0, keepdims=True)
+        size = F.sum(probability + members, axis=0, keepdims=True)
+        return 1 - (2 * overlap + self.smooth) / (size + self.smooth)
+
+
 class LovaszSoftmaxLoss(RegionLoss):
     """The Lovász extension of 1 - IoU, mean over the classes that occur in the batch's labels.
 
     Berman et al., CVPR 2018 (arXiv:1705.08790), section 3 and algorithm 1, over the pixels of the
-    whole batch, not by image. The gradient where two errors are equal is one of many: which one
-    depends on the order in which a backend sorts them. Counts are exact up to 2^24 pixels.
+    whole batch, not by image. Where two errors are equal the gradient is one of many: the order
+    that a backend sorts them in decides which. Counts are exact up to 2^24 pixels a batch; beyond,
+    MXNet's stop there. Called as ``SegmentationLoss`` says.
     """
 
     def class_term(self, F, probability, is_class, is_labelled):

@@ -59,6 +59,46 @@ def test_broadcast_div(other_shape):
     check(F.broadcast_div, np.divide, normal(2, 3, 5), other, tolerance=1e-5)
 
 
+@pytest.mark.parametrize("other_shape", [(5,), (1,), (2, 1, 5)])
+def test_broadcast_add(other_shape):
+    check(F.broadcast_add, np.add, normal(2, 3, 5), normal(*other_shape))
+
+
+@pytest.mark.parametrize("other", [[2.0], [0.0, 1, 2, 3]])
+def test_broadcast_equal_and_lesser_equal(other):
+    x = RANDOM.integers(0, 4, (3, 4)).astype("float32")
+    other = np.array(other, "float32")
+    out = as_numpy(F.broadcast_equal(array(x), array(other)))
+    np.testing.assert_array_equal(out.astype(bool), x == other)
+    out = as_numpy(F.broadcast_lesser_equal(array(x), array(other)))
+    np.testing.assert_array_equal(out.astype(bool), x <= other)
+
+
+def test_expm1():
+    check(F.expm1, np.expm1, normal(3, 5))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_expm1_near_zero_keeps_its_digits(dtype):
+    x = np.array([-1e-20, 1e-12, 0, -1e30, -np.inf, np.nan], dtype)
+    out = as_numpy(F.expm1(array(x)))
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out, np.expm1(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "other"), [("float32", "float64"), ("int32", "float32")])
+def test_cast(dtype, other):
+    x = np.array([-3, 0, 7, 20]).astype(dtype)
+    out = as_numpy(F.cast(array(x), dtype=other))
+    assert out.dtype == other
+    np.testing.assert_array_equal(out, x)
+
+
+def test_cast_has_a_gradient():
+    result = differentiate(lambda x: F.cast(x, dtype="float32"), np.array([1.5, 2]))
+    np.testing.assert_array_equal(result.gradients[0], [1, 1])
+
+
 def test_zeros_like_and_ones_like_keep_shape_and_type():
     x = array(np.full((2, 3), np.nan, "float64"))
     for function, value in ((F.zeros_like, 0), (F.ones_like, 1)):
@@ -135,6 +175,124 @@ def test_squeeze(axis, shape):
     check(lambda x: F.squeeze(x, axis=axis), lambda x: np.squeeze(x, axis), x)
 
 
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1), (6, -1), (3, 10)])
+def test_reshape(shape):
+    x = normal(2, 3, 5)
+    assert F.reshape(array(x), shape=shape).shape == x.reshape(shape).shape
+    check(lambda x: F.reshape(x, shape=shape), lambda x: x.reshape(shape), x)
+
+
+@pytest.mark.parametrize("axes", [(1, 0, 2, 3), (3, 2, 1, 0)])
+def test_transpose(axes):
+    check(lambda x: F.transpose(x, axes=axes), lambda x: np.transpose(x, axes), normal(2, 3, 4, 5))
+
+
+@pytest.mark.parametrize(("axis", "begin", "end"), [(0, 0, 1), (1, 1, 3), (1, 0, 4)])
+def test_slice_axis(axis, begin, end):
+    check(
+        lambda x: F.slice_axis(x, axis=axis, begin=begin, end=end),
+        lambda x: x.take(range(begin, end), axis),
+        normal(3, 4),
+    )
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arange_like(axis, dtype):
+    out = as_numpy(F.contrib.arange_like(array(normal(3, 150).astype(dtype)), axis=axis))
+    assert out.dtype == dtype
+    np.testing.assert_array_equal(out, np.arange((3, 150)[axis]))
+
+
+# Order
+
+
+def test_argsort():
+    x = normal(100)
+    for is_ascend, sign in ((True, 1), (False, -1)):
+        out = as_numpy(F.argsort(array(x), axis=0, is_ascend=is_ascend, dtype="int64"))
+        assert out.dtype == np.int64
+        np.testing.assert_array_equal(out, np.argsort(sign * x))
+
+
+def test_argsort_of_equal_values_and_infinities_is_a_permutation():
+    x = RANDOM.choice(np.array([-np.inf, -1, 0, 1, np.inf], "float32"), 1000)
+    order = as_numpy(F.argsort(array(x), axis=0, is_ascend=False, dtype="int64"))
+    np.testing.assert_array_equal(np.sort(order), np.arange(1000))
+    np.testing.assert_array_equal(x[order], np.sort(x)[::-1])
+
+
+def test_argsort_and_take_tell_apart_more_than_2_to_the_24_places():
+    """Indices as float32, MXNet's default, are exact up to there only."""
+    size = 2**24 + 4
+    x = array(np.arange(size, dtype="float32") % 7)
+    order = F.argsort(x, axis=0, dtype="int64")
+    seen = np.zeros(size, bool)
+    seen[as_numpy(order)] = True
+    assert seen.all()
+    assert (np.diff(as_numpy(F.take(x, order))) >= 0).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_cumsum(axis):
+    check(lambda x: F.cumsum(x, axis=axis), lambda x: np.cumsum(x, axis), normal(4, 5))
+
+
+def test_a_float32_cumsum_of_ones_is_exact_up_to_2_to_the_24():
+    sums = as_numpy(F.cumsum(array(np.ones(2**24, "float32")), axis=0))
+    assert (sums == np.arange(1, 2**24 + 1, dtype="float32")).all()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "float32"])
+@pytest.mark.parametrize("shape", [(1,), (7,), (2, 3)])
+def test_take(dtype, shape):
+    x = normal(5)
+    index = RANDOM.integers(0, 5, shape)  # some of them twice: their gradients add up
+    given = array(index.astype(dtype))
+    check(lambda x: F.take(x, given), lambda x: x[index], x)
+
+
+def test_take_of_rows():
+    index = np.array([[2, 0], [1, 1]])
+    given = array(index)
+    check(lambda x: F.take(x, given), lambda x: x[index], normal(3, 4))
+
+
+def test_take_at_one_place_that_is_computed():
+    """Such a place, a sum of everything, is () under torch and (1,) under MXNet."""
+    place = F.sum(array(np.ones((2, 2), "float32"))) - 1
+    assert as_numpy(F.take(array(np.arange(5.0)), place)).item() == 3
+
+
+def test_index_copy():
+    index = np.array([3, 0, 4])
+    given = array(index)
+
+    def reference(old, new):
+        out = old.copy()
+        out[index] = new
+        return out
+
+    def function(old, new):
+        return F.contrib.index_copy(old, given, new)
+
+    check(function, reference, normal(5), normal(3))
+    check(function, reference, normal(5, 2), normal(3, 2))
+
+
+def test_foreach():
+    def body(slices, states):
+        x, y = slices
+        return F.concat(F.sum(x * x, axis=0, keepdims=True), y, dim=0), states
+
+    def reference(x, y):
+        return np.concatenate([(x * x).sum(1, keepdims=True), y], 1)
+
+    check(
+        lambda x, y: F.contrib.foreach(body, [x, y], [])[0], reference, normal(3, 4), normal(3, 1)
+    )
+
+
 # Reductions
 
 
@@ -175,6 +333,21 @@ def test_argmax_of_equal_values_is_the_first():
 def test_argmax_of_infinities():
     x = np.array([[-np.inf, -np.inf, -1e38], [-np.inf, np.inf, 0]], "float32")
     np.testing.assert_array_equal(as_numpy(F.argmax(array(x), axis=1)), [2, 1])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_softmax(axis):
+    x = normal(3, 5, 4)
+    check(lambda x: F.softmax(x, axis=axis), lambda x: np.exp(np_log_softmax(x, axis)), x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softmax_of_extreme_scores_is_finite_with_finite_gradients(dtype):
+    x = np.array([[1e4, -1e4, 0], [1e30, 1e30, -1e30], [-1e30, -1e30, -1e30]], dtype)
+    result = differentiate(lambda x: F.softmax(x, axis=1), x, upstream=np.eye(3)[[1, 0, 2]])
+    expected = np.exp(np_log_softmax(x.astype("float64"), 1))
+    np.testing.assert_allclose(result.output, expected, atol=1e-6)
+    assert np.isfinite(result.gradients[0]).all()
 
 
 def np_log_softmax(x, axis):

@@ -9,12 +9,14 @@ import torch
 from torch.nn import functional
 
 relu = functional.relu
+expm1 = torch.expm1
 zeros_like = torch.zeros_like
 ones_like = torch.ones_like
 where = torch.where
 broadcast_add = torch.add
 broadcast_div = torch.div
 broadcast_equal = torch.eq
+broadcast_lesser_equal = torch.le
 
 
 def cast(data, dtype):
