@@ -1,5 +1,6 @@
 """Masks as pictures: a palette file, or a photograph with its classes painted on and named."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ from PIL import Image, ImageDraw, ImageFont
 from gluonvision.data.meta import Meta, get_meta
 from gluonvision.utils.arrays import to_labels, to_numpy
 
+Colour = tuple[int, ...]
 _INK, _PAPER, _RIM = (20, 20, 20), (255, 255, 255), (110, 110, 110)
 
 
-def get_mask(predict: Any, dataset: str = "pascal_voc") -> Image.Image:
+def get_mask(predict: Any, dataset: str | Meta = "pascal_voc") -> Image.Image:
     """A class map as the data set's own mask file: a Pillow image in mode P with its colours.
 
     predict: (H, W), (1, H, W) or (H, W, 1), whole numbers of any type and framework, 0 to
@@ -20,7 +22,7 @@ def get_mask(predict: Any, dataset: str = "pascal_voc") -> Image.Image:
     other values and an unknown data set.
     """
     meta = get_meta(dataset)
-    labels = _labels(predict, meta)
+    labels = class_map(predict, meta)
     values = np.where(labels < 0, meta.ignored_value, labels + meta.label_offset)
     picture = Image.fromarray(values.astype(np.uint8))
     picture.putpalette(_file_palette(meta).tobytes())
@@ -34,7 +36,7 @@ get_color_pallete = get_mask
 def overlay(
     image: Any,
     mask: Any,
-    dataset: str = "pascal_voc",
+    dataset: str | Meta = "pascal_voc",
     alpha: float = 0.5,
     legend: bool = True,
 ) -> Image.Image:
@@ -46,7 +48,7 @@ def overlay(
     that do not fit.
     """
     meta = get_meta(dataset)
-    pixels, labels = _pixels(image), _labels(mask, meta)
+    pixels, labels = pixels_of(image), class_map(mask, meta)
     if pixels.shape[:2] != labels.shape:
         raise ValueError(f"image is {pixels.shape[:2]}, mask {labels.shape}: expected one size")
     if not 0 <= alpha <= 1:
@@ -55,17 +57,17 @@ def overlay(
     return _with_legend(picture, labels, meta) if legend else picture
 
 
-def class_shares(mask: Any, dataset: str = "pascal_voc") -> list[tuple[str, float]]:
+def class_shares(mask: Any, dataset: str | Meta = "pascal_voc") -> list[tuple[str, float]]:
     """The classes in a mask and the part (0-1) of its labelled pixels that each has, largest first.
 
     mask: as for ``get_mask``. Empty where every pixel is ignored.
     """
     meta = get_meta(dataset)
-    return [(meta.classes[label], share) for label, share in _shares(_labels(mask, meta), meta)]
+    return [(meta.classes[label], share) for label, share in _shares(class_map(mask, meta), meta)]
 
 
-def _labels(array: Any, meta: Meta) -> np.ndarray:
-    """The class map as (H, W), a copy, -1 for ignored."""
+def class_map(array: Any, meta: Meta) -> np.ndarray:
+    """The classes as int64 (H, W), a copy, -1 for ignored; array and errors as for ``get_mask``."""
     labels = to_labels(array)
     if labels.ndim == 3 and 1 in (labels.shape[0], labels.shape[2]):
         labels = labels[0] if labels.shape[0] == 1 else labels[..., 0]
@@ -84,7 +86,8 @@ def _labels(array: Any, meta: Meta) -> np.ndarray:
     return labels
 
 
-def _pixels(image: Any) -> np.ndarray:
+def pixels_of(image: Any) -> np.ndarray:
+    """A uint8 (H, W, 3) image, or a Pillow image, as the former; raises ValueError for others."""
     if isinstance(image, Image.Image):
         return np.array(image.convert("RGB"))
     pixels = to_numpy(image)
@@ -94,6 +97,22 @@ def _pixels(image: Any) -> np.ndarray:
             "image; a normalized one must be turned back first"
         )
     return pixels
+
+
+def draw_legend(entries: Sequence[tuple[Colour, str]], width: int, size: int) -> Image.Image:
+    """Swatches with their texts on white paper, in rows, ``size`` pixels high.
+
+    As wide as ``width`` asks, or wider where a text alone is. Mode RGB.
+    """
+    font = ImageFont.load_default(size)
+    places, needed = _rows([font.getlength(text) for _, text in entries], width, size)
+    paper = Image.new("RGB", (max(width, needed[0]), needed[1]), _PAPER)
+    draw = ImageDraw.Draw(paper)
+    for (colour, text), (x, y) in zip(entries, places):
+        box = (x, y, x + size, y + size)
+        draw.rectangle(box, fill=tuple(colour), outline=_RIM, width=max(1, size // 14))
+        draw.text((x + 1.4 * size, y + size / 2), text, fill=_INK, font=font, anchor="lm")
+    return paper
 
 
 def _file_palette(meta: Meta) -> np.ndarray:
@@ -139,19 +158,18 @@ def _with_legend(picture: Image.Image, labels: np.ndarray, meta: Meta) -> Image.
     shares = _shares(labels, meta)
     if not shares:
         return picture
-    size = max(12, picture.width // 34)
-    font = ImageFont.load_default(size)
-    texts = [f"{meta.classes[label]} {_percent(share)}" for label, share in shares]
-    places, (width, height) = _rows([font.getlength(text) for text in texts], picture.width, size)
-    paper = Image.new("RGB", (max(picture.width, width), picture.height + height), _PAPER)
+    entries = [
+        # Unpainted, as the background is in the picture.
+        (
+            _PAPER if label == meta.background else meta.palette[label],
+            f"{meta.classes[label]} {_percent(share)}",
+        )
+        for label, share in shares
+    ]
+    legend = draw_legend(entries, picture.width, max(12, picture.width // 34))
+    paper = Image.new("RGB", (legend.width, picture.height + legend.height), _PAPER)
     paper.paste(picture)
-    draw = ImageDraw.Draw(paper)
-    for (label, _), text, (x, y) in zip(shares, texts, places):
-        colour = _PAPER if label == meta.background else meta.palette[label]
-        box = (x, picture.height + y, x + size, picture.height + y + size)
-        draw.rectangle(box, fill=colour, outline=_RIM, width=max(1, size // 14))
-        middle = (x + 1.4 * size, picture.height + y + size / 2)
-        draw.text(middle, text, fill=_INK, font=font, anchor="lm")
+    paper.paste(legend, (0, picture.height))
     return paper
 
 
