@@ -12,44 +12,47 @@ class RegionLoss(SegmentationLoss):
     """
 
     def term(self, F, scores, label):
+        # (nclass, N, H, W)
         probabilities = F.transpose(F.softmax(scores, axis=1), axes=(1, 0, 2, 3))
+        classes = F.cast(F.contrib.arange_like(probabilities, axis=0), dtype="float32")
         # One type for labels and class numbers, in which both are exact.
         label = F.cast(F.reshape(label, shape=(-1,)), dtype="float32")
-        classes = F.cast(F.contrib.arange_like(probabilities, axis=0), dtype="float32")
+        is_labelled = label != IGNORED
+        zero = F.zeros_like(F.reshape(F.slice_axis(scores, axis=1, begin=0, end=1), shape=(-1,)))
+        one = F.ones_like(zero)
 
         def one_class(data, states):
             probability, number = data
-            probability = F.reshape(probability, shape=(-1,))
+            probability = F.where(is_labelled, F.reshape(probability, shape=(-1,)), zero)
             is_class = F.broadcast_equal(label, number)
-            term = self.class_term(F, probability, is_class, label != IGNORED)
-            return _with_occurrence(F, term, probability, is_class), states
+            members = F.where(is_class, one, zero)
+            size = F.sum(members, axis=0, keepdims=True)
+            term = self.class_term(F, probability, is_class, members, size)
+            return _with_occurrence(F, term, size), states
 
-        # Class by class: what takes memory per pixel is held for one class at a time.
+        # Class by class: what takes memory for every pixel is held for one class at a time.
         data = [probabilities, F.reshape(classes, shape=(-1, 1))]
         terms, _ = F.contrib.foreach(one_class, data, [])  # (nclass, 2)
         total = F.sum(F.slice_axis(terms, axis=1, begin=0, end=1))
         count = F.sum(F.slice_axis(terms, axis=1, begin=1, end=2))
         return F.broadcast_div(total, F.clip(count, 1, float("inf")))
 
-    def class_term(self, F, probability, is_class, is_labelled):
-        """The loss (1,) of one class; all others are (pixels,): a number and two conditions."""
+    def class_term(self, F, probability, is_class, members, size):
+        """The loss (1,) of one class, whatever it is for a class that does not occur.
+
+        ``probability`` (pixels,): 0 at ignored pixels. ``is_class`` (pixels,): the condition that a
+        pixel has the class's label; ``members``: the same as numbers; ``size`` (1,): their sum.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define class_term")
 
 
-def _with_occurrence(F, term, probability, is_class):
+def _with_occurrence(F, term, size):
     """(term, 1), or (0, 0) for a class without a pixel.
 
     In one array: MXNet's foreach has no gradient if one of its outputs has none.
     """
-    size = F.sum(_as_number(F, is_class, probability), axis=0, keepdims=True)
-    occurs = F.concat(size, size, dim=0) > 0
     pair = F.concat(term, F.ones_like(term), dim=0)
-    return F.where(occurs, pair, F.zeros_like(pair))
-
-
-def _as_number(F, condition, like):
-    """1 where the condition holds, else 0, in the type of ``like``."""
-    return F.where(condition, F.ones_like(like), F.zeros_like(like))
+    return F.where(F.concat(size, size, dim=0) > 0, pair, F.zeros_like(pair))
 
 
 class DiceLoss(RegionLoss):
@@ -71,12 +74,10 @@ class DiceLoss(RegionLoss):
             raise ValueError(f"smooth {smooth}: expected a number above 0")
         self.smooth = smooth
 
-    def class_term(self, F, probability, is_class, is_labelled):
-        zero = F.zeros_like(probability)
-        probability = F.where(is_labelled, probability, zero)
-        members = _as_number(F, is_class, probability)
-        overlap = F.sum(F.where(is_class, probability, zero), axis=0, keepdims=True)
-        size = F.sum(probability + members, axis=0, keepdims=True)
+    def class_term(self, F, probability, is_class, members, size):
+        hit = F.where(is_class, probability, F.zeros_like(members))
+        overlap = F.sum(hit, axis=0, keepdims=True)
+        size = size + F.sum(probability, axis=0, keepdims=True)
         return 1 - (2 * overlap + self.smooth) / (size + self.smooth)
 
 
@@ -89,28 +90,26 @@ class LovaszSoftmaxLoss(RegionLoss):
     MXNet's stop there. Called as ``SegmentationLoss`` says.
     """
 
-    def class_term(self, F, probability, is_class, is_labelled):
-        zero, one = F.zeros_like(probability), F.ones_like(probability)
+    def class_term(self, F, probability, is_class, members, size):
         error = F.where(is_class, 1 - probability, probability)
-        error = F.where(is_labelled, error, zero)
-        # Ignored pixels come last, where nothing is missed any more and a pixel weighs nothing. NaN
-        # comes first: it has no place in an order, and must reach the loss.
-        rank = F.where(is_labelled, F.where(error == error, error, 2 * one), -one)
-        order = F.argsort(F.BlockGrad(rank), axis=0, is_ascend=False, dtype="int64")
-        weights = _lovasz_weights(F, F.take(F.where(is_class, one, zero), order))
-        weights = F.contrib.index_copy(zero, order, weights)
+        # Ignored pixels have none, and so come last. NaN has no place in an order, and comes first.
+        known = F.BlockGrad(error)
+        known = F.where(known == known, known, 2 * F.ones_like(known))
+        order = F.argsort(known, axis=0, is_ascend=False, dtype="int64")
+        weights = _lovasz_weights(F, F.take(members, order), size)
+        weights = F.contrib.index_copy(F.zeros_like(members), order, weights)
         return F.sum(error * F.BlockGrad(weights), axis=0, keepdims=True)
 
 
-def _lovasz_weights(F, is_class):
+def _lovasz_weights(F, members, size):
     """How much each pixel, the largest error first, adds to 1 - IoU once it is wrong as well.
 
-    Algorithm 1 takes differences of 1 - IoU, which float32 loses for many pixels. In closed form
-    they are 1 / union for a pixel of the class, and missed / (union (union - 1)) for another one:
+    Algorithm 1 takes differences of 1 - IoU, which float32 loses where pixels are many. In closed
+    form they are 1 / union for a pixel of the class and missed / (union - 1) / union for another:
     ``union`` counts the class and the wrong pixels so far, ``missed`` the class's pixels to come.
     """
-    size = F.sum(is_class, axis=0, keepdims=True)
-    missed = F.broadcast_add(-F.cumsum(is_class, axis=0), size)
-    union = F.broadcast_add(F.cumsum(1 - is_class, axis=0), size)
-    other = missed / (union * F.clip(union - 1, 1, float("inf")))
-    return F.where(is_class > 0, 1 / union, other)
+    missed = F.broadcast_sub(size, F.cumsum(members, axis=0))
+    union = F.contrib.arange_like(members, axis=0) + 1 + missed
+    # The first pixel of a class that does not occur is alone in the union.
+    share = missed / F.clip(union - 1, 1, float("inf"))
+    return F.where(members > 0, F.ones_like(share), share) / union

@@ -60,8 +60,8 @@ def test_broadcast_div(other_shape):
 
 
 @pytest.mark.parametrize("other_shape", [(5,), (1,), (2, 1, 5)])
-def test_broadcast_add(other_shape):
-    check(F.broadcast_add, np.add, normal(2, 3, 5), normal(*other_shape))
+def test_broadcast_sub(other_shape):
+    check(F.broadcast_sub, np.subtract, normal(2, 3, 5), normal(*other_shape))
 
 
 @pytest.mark.parametrize("other", [[2.0], [0.0, 1, 2, 3]])
