@@ -46,7 +46,7 @@ class SoftmaxCrossEntropyLoss(PixelLoss):
         """What the loss of this batch is a mean over: the sum of its labelled pixels' weights."""
         if self.class_weights is None:
             return super().count(label)
-        labels = np.asarray(label).ravel().astype(np.int32)
+        labels = np.asarray(label).ravel().astype(np.int32, copy=False)
         counts = np.bincount(labels - IGNORED, minlength=len(self.class_weights) + 1)[1:]
         return float(counts @ np.array(self.class_weights))
 

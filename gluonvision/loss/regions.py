@@ -64,7 +64,7 @@ class DiceLoss(RegionLoss):
     class is taken to have hit beside its own, so that the smallest ones don't swing.
 
     Milletari et al., 3DV 2016 (arXiv:1606.04797), section 3, who square the probabilities in
-    ``size``; plain sums are what Sudre et al., 2017 (arXiv:1707.03237), and most since have.
+    ``size``; plain sums are as in Sudre et al., 2017 (arXiv:1707.03237).
     Called as ``SegmentationLoss`` says.
     """
 
@@ -84,8 +84,8 @@ class DiceLoss(RegionLoss):
 class LovaszSoftmaxLoss(RegionLoss):
     """The Lovász extension of 1 - IoU, mean over the classes that occur in the batch's labels.
 
-    Berman et al., CVPR 2018 (arXiv:1705.08790), section 3 and algorithm 1, over the pixels of the
-    whole batch, not by image. Where two errors are equal the gradient is one of many: the order
+    Berman et al., CVPR 2018 (arXiv:1705.08790), definition 2 and algorithm 1, over the pixels of
+    the whole batch, not by image. Where two errors are equal the gradient is one of many: the order
     that a backend sorts them in decides which. Counts are exact up to 2^24 pixels a batch; beyond,
     MXNet's stop there. Called as ``SegmentationLoss`` says.
     """

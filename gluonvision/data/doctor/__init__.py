@@ -2,16 +2,14 @@
 
 import os
 import warnings
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
-from itertools import islice
 
 from tqdm import tqdm
 
+from gluonvision.data.ahead import map_ahead
 from gluonvision.data.base import SegmentationDataset
-from gluonvision.data.doctor.facts import Sample, read_sample
+from gluonvision.data.doctor.facts import read_sample
 from gluonvision.data.doctor.page import write_html
 from gluonvision.data.doctor.report import Example, Finding, Report, Statistics
 from gluonvision.data.doctor.sources import Source, open_source
@@ -19,9 +17,6 @@ from gluonvision.data.doctor.suspicions import findings
 from gluonvision.data.doctor.tally import Tally
 
 __all__ = ["Example", "Finding", "Report", "Statistics", "examine", "write_html"]
-
-# Pairs that each thread has in hand or waiting to be counted.
-_AHEAD = 8
 
 
 def examine(
@@ -51,28 +46,10 @@ def examine(
     with bar, warnings.catch_warnings():
         # Of odd metadata and large pictures; what matters of that is in the report.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        for sample in _read(source, workers):
+        for sample in map_ahead(partial(read_sample, meta=source.meta), source.pairs(), workers):
             tally.add(sample)
             bar.update()
     return _report(source, tally)
-
-
-def _read(source: Source, workers: int) -> Iterator[Sample]:
-    """Every pair's facts in the source's order, a bounded number of them ahead."""
-    read = partial(read_sample, meta=source.meta)
-    pairs = source.pairs()
-    if not workers:
-        yield from map(read, pairs)
-        return
-    pool = ThreadPoolExecutor(workers)
-    try:
-        pending = deque(pool.submit(read, pair) for pair in islice(pairs, workers * _AHEAD))
-        while pending:
-            sample = pending.popleft().result()
-            pending.extend(pool.submit(read, pair) for pair in islice(pairs, 1))
-            yield sample
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _report(source: Source, tally: Tally) -> Report:
