@@ -76,6 +76,7 @@ def step_case(family: str, backbone: str, dtype: str, beta: float):
     """Outputs in evaluation and training mode; statistics and gradients of one training step."""
     from gluonvision import backend, loss
     from gluonvision.backend import as_numpy
+    from gluonvision.backend.trainer_options import TrainerOptions
 
     net = build(family, backbone, dtype, beta)
     x, label = batch(dtype)
@@ -88,7 +89,7 @@ def step_case(family: str, backbone: str, dtype: str, beta: float):
         outputs.extend(scores_and_label[:-1])
         return cross_entropy(*scores_and_label)
 
-    trainer = backend.Trainer(net, recording_loss, 0.0, 0.0)
+    trainer = backend.Trainer(net, recording_loss, TrainerOptions(0.0, 0.0))
     yield "train/loss", np.float64(trainer.step(x, label, 0.0))
     yield "train/scores", as_numpy(outputs[0])
     yield "train/aux", as_numpy(outputs[1])
@@ -102,12 +103,12 @@ def step_case(family: str, backbone: str, dtype: str, beta: float):
 def steps_case(family: str, backbone: str):
     """Losses of 20 SGD steps under a poly schedule; weights and statistics after them."""
     from gluonvision import backend, loss
+    from gluonvision.backend.trainer_options import TrainerOptions
     from gluonvision.utils.lr_schedule import poly
 
     net = build(family, backbone, "float64", beta=0)
-    trainer = backend.Trainer(
-        net, loss.SoftmaxCrossEntropyLoss(), as_float32(0.9), as_float32(1e-4)
-    )
+    options = TrainerOptions(as_float32(0.9), as_float32(1e-4))
+    trainer = backend.Trainer(net, loss.SoftmaxCrossEntropyLoss(), options)
     rates = [as_float32(poly(step, STEPS, LEARNING_RATE)) for step in range(STEPS)]
     losses = [trainer.step(*batch("float64", i), rate) for i, rate in enumerate(rates)]
     yield "steps/loss", np.array(losses)

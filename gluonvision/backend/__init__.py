@@ -3,10 +3,12 @@
 It picks a backend once, when first imported, and exports one vocabulary for both:
 
 - ``HybridBlock``, ``nn``, ``F``, ``init``: what models are written with;
-- ``initialize``, ``seed``, ``get_parameters``, ``parameter_shapes``, ``set_parameters``,
+- ``initialize``, ``get_parameters``, ``parameter_shapes``, ``set_parameters``,
   ``get_gradients``: weights, by structural name;
 - ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
-- ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode.
+- ``seed``, ``reseed``: generators;
+- ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode;
+- ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
 
 ``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
 """
@@ -48,9 +50,12 @@ try:
             F,
             HybridBlock,
             Trainer,
+            all_sum,
             array,
             as_numpy,
             cpu,
+            device_count,
+            devices,
             evaluate,
             get_gradients,
             get_parameters,
@@ -58,21 +63,28 @@ try:
             image_input,
             init,
             initialize,
+            launch,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
+            rank,
+            reseed,
             seed,
             set_parameters,
+            world_size,
         )
     else:
         from gluonvision.backend.mxnet import (
             F,
             HybridBlock,
             Trainer,
+            all_sum,
             array,
             as_numpy,
             cpu,
+            device_count,
+            devices,
             evaluate,
             get_gradients,
             get_parameters,
@@ -80,12 +92,16 @@ try:
             image_input,
             init,
             initialize,
+            launch,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
+            rank,
+            reseed,
             seed,
             set_parameters,
+            world_size,
         )
 except ImportError as error:
     _mend = (
@@ -101,9 +117,12 @@ __all__ = [
     "F",
     "HybridBlock",
     "Trainer",
+    "all_sum",
     "array",
     "as_numpy",
     "cpu",
+    "device_count",
+    "devices",
     "evaluate",
     "get_gradients",
     "get_parameters",
@@ -111,10 +130,14 @@ __all__ = [
     "image_input",
     "init",
     "initialize",
+    "launch",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "rank",
+    "reseed",
     "seed",
     "set_parameters",
+    "world_size",
 ]

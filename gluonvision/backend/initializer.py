@@ -7,6 +7,7 @@ Every parameter has a random stream of its own, seeded by the seed, the number o
 import itertools
 import secrets
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -29,6 +30,11 @@ _seed = _Seed()
 def seed(value: int):
     """Fix what the following calls to ``initialize`` draw. Without it every process differs."""
     _seed.set(value)
+
+
+def joined_seed(numbers: Iterable[int]) -> int:
+    """One seed in [0, 2^63) of several numbers, 0 or more: each of them changes all of it."""
+    return int(np.random.SeedSequence(list(numbers)).generate_state(1, np.uint64)[0]) >> 1
 
 
 class Streams:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import cv2
@@ -166,6 +166,14 @@ class DataLoader:
             raise SampleError(
                 f"sample {index}{name} failed: {type(error).__name__}: {error}"
             ) from error
+
+    def files(self, epoch: int, number: int) -> list:
+        """The image files (or else the indices) of batch ``number`` of an epoch, in all shards."""
+        size = self.batch_size * self.sampler.world_size
+        whole = replace(self.sampler, rank=0, world_size=1).order(epoch)
+        indices = whole[number * size :][:size].tolist()
+        files = getattr(self.dataset, "images", None)
+        return [files[index] for index in indices] if files else indices
 
     def _kind(self) -> dict:
         """What a position depends on."""

@@ -106,18 +106,28 @@ def load_weights(
     ignore_extra: bool = False,
     unused: tuple[str, ...] = (),
     name: str | None = None,
+    new_classifier: bool = False,
 ):
     """Load a file of weights, ours or a foreign one, into a model.
 
     Names that begin with one of ``unused`` may be in the file without being in the model. A file
     that does not fit is a ValueError with the names that are missing, extra or of another shape,
-    and leaves the model as it was. ``name`` is the model that error names.
+    and leaves the model as it was. ``name`` is the model that error names. ``new_classifier``:
+    layers that differ in their number of outputs alone keep what they have in the model.
     """
     wanted = parameter_shapes(net)
     arrays = convert(weights_file.read(path), wanted)
     arrays = {n: a for n, a in arrays.items() if n in wanted or not n.startswith(unused)}
+    if new_classifier:
+        arrays = {n: a for n, a in arrays.items() if not _has_other_outputs(a, wanted.get(n))}
+        allow_missing = True
     source = f"the weights of {name} in {path}" if name else f"the weights in {path}"
     set_parameters(net, arrays, allow_missing, ignore_extra, source)
+
+
+def _has_other_outputs(array, wanted):
+    shape = array.shape
+    return wanted is not None and shape[:1] != wanted[:1] and shape[1:] == wanted[1:]
 
 
 def find_pretrained(name: str, pretrained: bool | str | os.PathLike, root=None):

@@ -22,7 +22,7 @@ def conv_bn_relu(in_channels, channels, norm_layer, kernel_size=1, padding=0, di
 
 
 def separable_conv_bn_relu(in_channels, channels, norm_layer, dilation=1):
-    """Depthwise 3x3 convolution, norm, relu, then 1x1: (N, in_channels, H, W) to (N, channels, H, W).
+    """Depthwise 3x3 convolution, norm, relu, and ``conv_bn_relu`` of 1x1: the size stays.
 
     Chollet, "Xception", CVPR 2017, with a relu after the depthwise part too, as DeepLabV3+ has it.
     """

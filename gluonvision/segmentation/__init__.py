@@ -1,8 +1,9 @@
 """What one does with a model: train, evaluate, predict."""
 
+from gluonvision.segmentation.build import build_model
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.evaluate import evaluate
 from gluonvision.segmentation.predict import predict
-from gluonvision.segmentation.train import build_model, train
+from gluonvision.segmentation.train import train
 
 __all__ = ["TrainConfig", "build_model", "evaluate", "predict", "train"]

@@ -1,5 +1,8 @@
 """From an image to a mask."""
 
+from collections.abc import Sequence
+from itertools import groupby
+
 import numpy as np
 
 from gluonvision.backend import F, as_numpy, image_input, placement
@@ -14,7 +17,19 @@ def predict(net, image: np.ndarray) -> np.ndarray:
             f"image: {image.dtype} {image.shape}, expected uint8 (H, W, C), one image with pixel "
             "values 0 to 255; a grey one becomes RGB by Pillow's convert('RGB')"
         )
-    scores = forward(net, image_input(image[None], *placement(net)))
+    return _classes(net, image[None])[0]
+
+
+def predict_batch(net, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """``predict`` for several images; neighbours of one size share a forward pass."""
+    masks: list[np.ndarray] = []
+    for _, group in groupby(images, np.shape):
+        masks.extend(_classes(net, np.stack(list(group))))
+    return masks
+
+
+def _classes(net, images):
+    scores = forward(net, image_input(images, *placement(net)))
     if isinstance(scores, tuple | list):  # an auxiliary head's scores come second
         scores = scores[0]
-    return as_numpy(F.argmax(scores, 1))[0].astype(np.int32)
+    return as_numpy(F.argmax(scores, 1)).astype(np.int32)

@@ -1,7 +1,6 @@
 """Download a file over http(s): several mirrors, resumed, verified, locked, placed atomically."""
 
 import contextlib
-import hashlib
 import http.client
 import logging
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from gluonvision.utils.hashing import file_digest
 from gluonvision.utils.locking import locked
 
 logger = logging.getLogger(__name__)
@@ -119,11 +119,7 @@ def download(
 def verify_checksum(path: str | os.PathLike, checksum: str) -> None:
     """Raise ValueError unless the file's digest starts with that of `checksum` ("sha1:6f1e...")."""
     algorithm, expected = _parse_checksum(checksum)
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    got = digest.hexdigest()[: len(expected)]
+    got = file_digest(path, algorithm)[: len(expected)]
     if got != expected:
         raise ValueError(f"has {algorithm} {got}, expected {expected}")
 

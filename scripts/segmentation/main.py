@@ -1,4 +1,4 @@
-"""Train a segmentation model.
+"""Train, evaluate or test a segmentation model.
 
 python main.py --dataset pascal_voc --model fcn --backbone resnet50 --checkname mycheckpoint
 """
@@ -6,18 +6,23 @@ python main.py --dataset pascal_voc --model fcn --backbone resnet50 --checkname 
 import sys
 
 from gluonvision.data.loader import SampleError
-from gluonvision.segmentation.config import parse_arguments
+from gluonvision.segmentation.command_line import parse_arguments
+from gluonvision.segmentation.stopping import Interrupted
 from gluonvision.segmentation.train import train
+from gluonvision.utils.workers import WorkerError
 
 
 def main():
     config = parse_arguments(__doc__.splitlines()[0])
     try:
-        train(config)
-    except (ValueError, OSError, SampleError) as error:
+        print(f"weights: {train(config)}")
+    except (ValueError, OSError, ArithmeticError, SampleError, WorkerError) as error:
         sys.exit(f"error: {error}")
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(128 + stopped.signal)
     except KeyboardInterrupt:
-        sys.exit(f"interrupted; {config.folder} has the weights of the last finished epoch, if any")
+        sys.exit(f"interrupted; {config.folder} has the last state that was saved, if any")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from gluonvision.backend import (
     nn,
     set_parameters,
 )
+from gluonvision.backend.trainer_options import TrainerOptions
 
 RANDOM = np.random.default_rng(5)
 
@@ -204,7 +205,7 @@ def squared_error(scores, label):
 
 
 def step(net, times=1, weight_decay=0.0):
-    trainer = Trainer(net, squared_error, weight_decay=weight_decay)
+    trainer = Trainer(net, squared_error, TrainerOptions(weight_decay=weight_decay))
     x, label = images(), RANDOM.standard_normal((2, 2, 6, 5)).astype("float32")
     for _ in range(times):
         trainer.step(array(x), array(label), 0.5)
@@ -278,8 +279,8 @@ def test_wd_mult_zero_spares_a_parameter_from_decay():
     set_parameters(plain, get_parameters(net))
     net.collect_params().setattr("wd_mult", 0)
     x, label = array(images()), array(RANDOM.standard_normal((2, 2, 6, 5)).astype("float32"))
-    Trainer(net, squared_error, weight_decay=0.1).step(x, label, 0.5)
-    Trainer(plain, squared_error, weight_decay=0.0).step(x, label, 0.5)
+    Trainer(net, squared_error, TrainerOptions(weight_decay=0.1)).step(x, label, 0.5)
+    Trainer(plain, squared_error, TrainerOptions(weight_decay=0.0)).step(x, label, 0.5)
     assert same(get_parameters(net), get_parameters(plain))
 
 

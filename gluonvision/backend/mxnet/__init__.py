@@ -11,7 +11,7 @@ from mxnet.context import num_gpus
 from mxnet.gluon import HybridBlock
 
 from gluonvision.backend.mxnet import init, layers as nn
-from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, seed
+from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, reseed, seed
 from gluonvision.backend.mxnet.parameters import (
     get_gradients,
     get_parameters,
@@ -20,15 +20,26 @@ from gluonvision.backend.mxnet.parameters import (
     placement,
     set_parameters,
 )
+from gluonvision.backend.mxnet.processes import (
+    all_sum,
+    device_count,
+    devices,
+    launch,
+    rank,
+    world_size,
+)
 from gluonvision.backend.mxnet.training import Trainer, evaluate
 
 __all__ = [
     "F",
     "HybridBlock",
     "Trainer",
+    "all_sum",
     "array",
     "as_numpy",
     "cpu",
+    "device_count",
+    "devices",
     "evaluate",
     "get_gradients",
     "get_parameters",
@@ -36,10 +47,14 @@ __all__ = [
     "image_input",
     "init",
     "initialize",
+    "launch",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "rank",
+    "reseed",
     "seed",
     "set_parameters",
+    "world_size",
 ]

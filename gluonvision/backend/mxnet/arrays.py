@@ -30,6 +30,11 @@ def image_input(images: np.ndarray, ctx=None, dtype: str = "float32") -> mx.nd.N
     return (pixels - mean) / array(np.reshape(STD, (1, -1, 1, 1)), ctx, dtype)
 
 
+def reseed(*numbers: int):
+    """Let MXNet's generators begin anew from ``numbers``: what they draw depends on these alone."""
+    mx.random.seed(initializer.joined_seed(numbers) % 2**31)
+
+
 def seed(value: int):
     """Seed the initial weights and MXNet's own generators."""
     initializer.seed(value)

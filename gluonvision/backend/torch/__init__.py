@@ -3,7 +3,16 @@
 from gluonvision.backend import initializer as init
 from gluonvision.backend.torch import functional as F
 from gluonvision.backend.torch import layers as nn
-from gluonvision.backend.torch.arrays import array, as_numpy, cpu, gpu, image_input, num_gpus, seed
+from gluonvision.backend.torch.arrays import (
+    array,
+    as_numpy,
+    cpu,
+    gpu,
+    image_input,
+    num_gpus,
+    reseed,
+    seed,
+)
 from gluonvision.backend.torch.block import HybridBlock
 from gluonvision.backend.torch.parameters import (
     get_gradients,
@@ -13,15 +22,26 @@ from gluonvision.backend.torch.parameters import (
     placement,
     set_parameters,
 )
+from gluonvision.backend.torch.processes import (
+    all_sum,
+    device_count,
+    devices,
+    launch,
+    rank,
+    world_size,
+)
 from gluonvision.backend.torch.training import Trainer, evaluate
 
 __all__ = [
     "F",
     "HybridBlock",
     "Trainer",
+    "all_sum",
     "array",
     "as_numpy",
     "cpu",
+    "device_count",
+    "devices",
     "evaluate",
     "get_gradients",
     "get_parameters",
@@ -29,10 +49,14 @@ __all__ = [
     "image_input",
     "init",
     "initialize",
+    "launch",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "rank",
+    "reseed",
     "seed",
     "set_parameters",
+    "world_size",
 ]

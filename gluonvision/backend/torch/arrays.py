@@ -70,6 +70,11 @@ def image_input(images: np.ndarray, ctx=None, dtype: str = "float32") -> torch.T
     return ((pixels - mean) / std).contiguous()
 
 
+def reseed(*numbers: int):
+    """Let torch's generators begin anew from ``numbers``: what they draw depends on these alone."""
+    torch.manual_seed(initializer.joined_seed(numbers))
+
+
 def seed(value: int):
     """Seed the initial weights and torch's own generators."""
     initializer.seed(value)

@@ -1,75 +1,155 @@
 """One step of training and one forward pass of evaluation, under torch."""
 
+import contextlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from gluonvision.backend.torch.arrays import as_numpy
+from gluonvision.backend.torch.layers import SyncBatchNorm
+from gluonvision.backend.torch.optimizers import build_optimizer
+from gluonvision.backend.torch.parameters import named_slots, unwrapped
+from gluonvision.backend.torch.processes import world_size
+from gluonvision.backend.trainer_options import TrainerOptions, ema_share
 
-
-class SGD(torch.optim.Optimizer):
-    """SGD with momentum by MXNet's formula: v = m v - lr (g + wd w), w += v.
-
-    torch's own keeps v free of the learning rate, so that the two part at a schedule's first step.
-    A parameter's ``lr_mult`` and ``wd_mult`` are honoured.
-    """
-
-    def __init__(self, parameters, lr: float, momentum: float = 0.9, weight_decay: float = 0.0):
-        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        loss = None if closure is None else torch.enable_grad()(closure)()
-        for group in self.param_groups:
-            weights = [w for w in group["params"] if w.grad is not None]
-            if weights:
-                self._update(weights, group)
-        return loss
-
-    def _update(self, weights, group):
-        rates = [group["lr"] * getattr(w, "lr_mult", 1.0) for w in weights]
-        decays = [group["weight_decay"] * getattr(w, "wd_mult", 1.0) for w in weights]
-        velocities = [self._velocity(w) for w in weights]
-        steps = torch._foreach_mul(weights, decays)
-        torch._foreach_add_(steps, [w.grad for w in weights])
-        torch._foreach_mul_(steps, rates)
-        torch._foreach_mul_(velocities, group["momentum"])
-        torch._foreach_sub_(velocities, steps)
-        torch._foreach_add_(weights, velocities)
-
-    def _velocity(self, weight):
-        state = self.state[weight]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(weight)
-        return state["momentum_buffer"]
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def _wide(scores: torch.Tensor) -> torch.Tensor:
     """Half precision as float32: a sum over an image's pixels passes float16's range."""
-    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    return scores.float() if scores.dtype in _HALF.values() else scores
 
 
 class Trainer:
-    """Trains a net on one device by SGD.
+    """Trains a net: on this process's device, and together with the other processes' if there are.
 
     ``loss`` is called as ``loss(scores, label)``, or ``loss(scores, aux_scores, label)`` if the
     net has an auxiliary head, and gives one number.
     """
 
-    def __init__(self, net, loss, momentum: float = 0.9, weight_decay: float = 1e-4):
-        self.net, self.loss = net.train(), loss
-        weights = [w for w in net.parameters() if w.requires_grad]
-        self.optimizer = SGD(weights, 0.0, momentum, weight_decay)
+    def __init__(self, net, loss, options: TrainerOptions | None = None):
+        self.net, self.loss = unwrapped(net).train(), loss
+        self.options = options = options or TrainerOptions()
+        self._weights = [w for w in net.parameters() if w.requires_grad]
+        self.device = self._weights[0].device
+        if options.channels_last:
+            net.to(memory_format=torch.channels_last)
+        self._shared = _distributed(net)
+        self._forward = torch.compile(self._shared) if options.compile else self._shared
+        self.optimizer = build_optimizer(self._weights, options)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == "fp16")
+        self._average, self._updates = {}, 0
+        if options.ema_decay:
+            self._average = {n: t.clone() for n, t in _averaged(self.net).items()}
 
     def step(self, x, label, learning_rate: float) -> float:
         """Forward, loss, backward and update on one batch; returns the loss before the update."""
-        scores = self.net(x)
-        scores = scores if isinstance(scores, tuple) else (scores,)
-        loss = self.loss(*map(_wide, scores), label)
+        return float(as_numpy(self.update([(x, label)], [1 / world_size()], learning_rate)))
+
+    def update(self, parts: Iterable[tuple], shares: Sequence[float], learning_rate: float):
+        """One update from the gradients of several parts of a batch, each an (x, label).
+
+        The batch's loss is the sum of the parts' losses, each times its share, over all processes.
+        Returns this process's sum as an array that need not be ready yet.
+        """
         self.optimizer.zero_grad()
-        loss.backward()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.step()
-        return float(as_numpy(loss))
+        total = torch.zeros((), device=self.device)
+        for number, ((x, label), share) in enumerate(zip(parts, shares), 1):
+            with self._gradients_shared(number == len(shares)):
+                loss = self._loss_of(x, label) * share
+                # Gradients are averaged over the processes; the loss is a sum over them.
+                self._scaler.scale(loss * world_size()).backward()
+            total = total + loss.detach()
+        self._apply(learning_rate)
+        return total
+
+    def _loss_of(self, x, label):
+        if self.options.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        half = _HALF.get(self.options.precision)
+        with torch.autocast(self.device.type, half, enabled=half is not None):
+            scores = self._forward(x)
+        scores = scores if isinstance(scores, tuple) else (scores,)
+        return self.loss(*map(_wide, scores), label)
+
+    def _gradients_shared(self, now: bool):
+        wait = isinstance(self._shared, DistributedDataParallel) and not now
+        return self._shared.no_sync() if wait else contextlib.nullcontext()
+
+    def _apply(self, learning_rate):
+        if self.options.clip_norm:
+            self._scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self._weights, self.options.clip_norm)
+        self.optimizer.set_learning_rate(learning_rate)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self._updates += 1
+        if self._average:
+            self._follow(ema_share(self.options.ema_decay, self._updates))
+
+    @torch.no_grad()
+    def _follow(self, share: float):
+        current = list(_averaged(self.net).values())
+        torch._foreach_lerp_(list(self._average.values()), current, 1 - share)
+
+    def averaged_parameters(self) -> dict[str, np.ndarray]:
+        """The running average of the weights by structural name; empty without ``ema_decay``."""
+        return {name: as_numpy(tensor) for name, tensor in self._average.items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a later step depends on beside the weights, by name."""
+        state = {f"ema/{name}": value for name, value in self.averaged_parameters().items()}
+        for name, slot in named_slots(self.net):
+            for key, value in self.optimizer.state.get(slot.tensor, {}).items():
+                state[f"{key}/{name}"] = as_numpy(value)
+        scale = self._scaler.state_dict() if self._scaler.is_enabled() else {}
+        state |= {f"scaler/{key}": np.array([value]) for key, value in scale.items()}
+        return state | {"updates": np.array([self._updates])}
+
+    def load_state(self, state: dict[str, np.ndarray]):
+        """Continue where ``state`` was taken; a KeyError names what it lacks."""
+        self._updates = int(state["updates"][0])
+        for name, tensor in self._average.items():
+            tensor.copy_(torch.tensor(state[f"ema/{name}"]))
+        kinds = {key.partition("/")[0] for key in state} - {"ema", "scaler", "updates"}
+        for name, slot in named_slots(self.net):
+            arrays = {kind: state.get(f"{kind}/{name}") for kind in kinds}
+            found = {kind: torch.tensor(a) for kind, a in arrays.items() if a is not None}
+            if found:
+                self.optimizer.state[slot.tensor] = _placed(found, slot.tensor)
+        if self._scaler.is_enabled():
+            keys = self._scaler.state_dict()
+            self._scaler.load_state_dict({k: state[f"scaler/{k}"][0].item() for k in keys})
+
+
+def _averaged(net) -> dict[str, torch.Tensor]:
+    """The weights and running statistics that an average can be taken of."""
+    tensors = {name: slot.tensor.detach() for name, slot in named_slots(net)}
+    return {name: t for name, t in tensors.items() if t.is_floating_point()}
+
+
+def _placed(found, weight):
+    """An optimizer's tensors of one weight, on its device and in its layout in memory."""
+    return {
+        kind: torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+        for kind, value in found.items()
+    }
+
+
+def _distributed(net):
+    if world_size() == 1 or isinstance(net, DistributedDataParallel):
+        return net
+    device = next(net.parameters()).device
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    return DistributedDataParallel(
+        net,
+        device_ids=[device] if device.type == "cuda" else None,
+        # Synchronized statistics are equal everywhere; others are the first process's.
+        broadcast_buffers=not all(isinstance(norm, SyncBatchNorm) for norm in norms),
+        gradient_as_bucket_view=True,
+    )
 
 
 def evaluate(net, x):

@@ -1,0 +1,114 @@
+"""From a configuration to the parts of a run: data, model, loss."""
+
+from pathlib import Path
+
+from gluonvision import backend
+from gluonvision.backend import nn
+from gluonvision.data import DataLoader, Sampler, dataset_meta, get_segmentation_dataset
+from gluonvision.data.class_weights import class_weights, count_labels
+from gluonvision.loss import get_loss
+from gluonvision.model_zoo import get_segmentation_model, load_weights
+from gluonvision.segmentation.checkpoint import check_weights, model_options
+from gluonvision.segmentation.config import TrainConfig
+
+_HEADS = "(head|auxlayer)\\."
+
+
+def training_data(config: TrainConfig):
+    """The augmented training split."""
+    return get_segmentation_dataset(
+        config.dataset,
+        root=config.data_folder,
+        split=config.train_split,
+        mode="train",
+        base_size=config.base_size,
+        crop_size=config.crop_size,
+        seed=config.seed,
+        skip_broken=config.skip_broken,
+        photometric=config.photometric,
+        cat_max_ratio=config.cat_max_ratio,
+    )
+
+
+def validation_data(config: TrainConfig):
+    """The validation split: whole images."""
+    return get_segmentation_dataset(
+        config.dataset,
+        root=config.data_folder,
+        split=config.val_split,
+        mode="val",
+        skip_broken=config.skip_broken,
+    )
+
+
+def training_batches(config: TrainConfig, dataset) -> DataLoader:
+    """This process's share of every batch."""
+    processes = backend.world_size()
+    if config.batch_size % processes:
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be shared by {processes} devices; choose a "
+            "multiple of their number"
+        )
+    sampler = Sampler(len(dataset), True, config.seed, backend.rank(), processes)
+    # A last batch of one image would leave pooled branches one value to normalize.
+    last_batch = "discard" if len(dataset) >= config.batch_size else "keep"
+    return DataLoader(
+        dataset,
+        config.batch_size // processes,
+        num_workers=config.workers,
+        last_batch=last_batch,
+        sampler=sampler,
+    )
+
+
+def build_model(config: TrainConfig, devices: list):
+    """The model of a configuration, with the weights that it is to start from."""
+    weights = start_weights(config)
+    pretrained_base = config.backbone_weights or config.pretrained_base
+    net = get_segmentation_model(
+        config.model,
+        dataset_meta(config.dataset, config.data_folder),
+        config.backbone,
+        pretrained_base=False if weights else pretrained_base,
+        norm_layer=nn.SyncBatchNorm if config.syncbn else nn.BatchNorm,
+        norm_kwargs=_norm_options(config, devices),
+        **model_options(config),
+    )
+    if weights:
+        _start_from(net, weights, config.new_classifier)
+    _set_multipliers(net, config)
+    net.collect_params().reset_ctx(devices if len(devices) > 1 else devices[0])
+    return net
+
+
+def start_weights(config: TrainConfig) -> str | None:
+    """The file of weights that ``resume`` names, unless it names a state or none."""
+    is_state = config.resume is not None and config.resume.endswith(".safetensors")
+    return None if config.resume in (None, "auto") or is_state else config.resume
+
+
+def build_loss(config: TrainConfig, dataset):
+    """The loss, with the weights of classes that the training split asks for."""
+    weights = None
+    if config.class_weights != "none":
+        counts = count_labels(dataset, config.workers)
+        weights = class_weights(counts, config.class_weights)
+    return get_loss(config.loss, config.aux_weight, weights)
+
+
+def _norm_options(config, devices):
+    if config.freeze_bn:
+        return {"use_global_stats": True}
+    # MXNet would wait for every GPU that it sees.
+    return {"num_devices": len(devices)} if config.syncbn else None
+
+
+def _set_multipliers(net, config):
+    net.collect_params(_HEADS).setattr("lr_mult", config.head_lr_mult)
+    if config.no_wd:
+        net.collect_params(r".*(gamma|beta|bias)$").setattr("wd_mult", 0)
+
+
+def _start_from(net, path, new_classifier):
+    check_weights(Path(path))
+    load_weights(net, path, new_classifier=new_classifier)

@@ -1,0 +1,167 @@
+"""Several processes that work together: all of them end well, or all of them end.
+
+New interpreters (multiprocessing's "spawn"), since a fork of a process that has used CUDA or
+threads is broken. A worker learns of its parent's death from a pipe that closes, so that none
+outlives it, however it ended.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing import connection, get_context
+from typing import NamedTuple
+
+# How long the others may take to say why they end too, once one has failed: seconds.
+_GRACE = 2.0
+
+
+class WorkerError(RuntimeError):
+    """A worker raised, exited or was killed; the message holds its traceback or signal."""
+
+
+class _Failure(NamedTuple):
+    when: float
+    text: str
+
+
+class _Worker:
+    """One process, the pipe on which its result comes, and the pipe that tells it that we live."""
+
+    def __init__(self, context, work, argument, environment):
+        self.result, theirs = context.Pipe(duplex=False)
+        lifeline, self.lifeline = context.Pipe(duplex=False)
+        main = (work, argument, environment, theirs, lifeline)
+        self.process = context.Process(target=_child, args=main)
+        self.process.start()
+        theirs.close()
+        lifeline.close()
+        self.outcome = None
+
+    def receive(self):
+        """Take what it sent, if it sent something; a killed process sends nothing."""
+        with contextlib.suppress(EOFError, OSError):
+            if self.outcome is None and self.result.poll():
+                self.outcome = self.result.recv()
+
+    def failure(self, name: str) -> _Failure | None:
+        """Why it failed, if it has."""
+        self.receive()
+        if self.outcome is not None and self.outcome[0] == "raised":
+            return _Failure(self.outcome[1], f"{name} failed:\n{self.outcome[2]}")
+        if self.process.exitcode in (0, None):
+            return None
+        return _Failure(0.0, f"{name} {_manner_of_death(self.process.exitcode)}")
+
+
+def run(work: Callable, argument, environments: Sequence[dict[str, str]]):
+    """``work(argument)`` in one new process for each of ``environments``; the first one's result.
+
+    An environment's variables are added to this process's own. SIGINT and SIGTERM of this process
+    reach the workers as SIGTERM, which ``work`` may answer by ending early; a second SIGINT kills
+    them. ``work`` and ``argument`` are pickled.
+
+    Raises WorkerError as soon as one worker fails; the others are killed then.
+    """
+    context = get_context("spawn")
+    workers: list[_Worker] = []
+    try:
+        with _forwarded_signals(workers):
+            for environment in environments:
+                workers.append(_Worker(context, work, argument, environment))
+            _wait(workers)
+    finally:
+        for worker in workers:
+            worker.process.kill()
+            worker.process.join()
+    return workers[0].outcome[1]
+
+
+def _wait(workers):
+    running = list(workers)
+    while running:
+        # A result must be taken before its sender can end: a pipe holds little.
+        connection.wait([w.process.sentinel for w in running] + [w.result for w in running], 1.0)
+        failures = _failures(workers)
+        if failures:
+            raise WorkerError(_told(workers, failures))
+        running = [w for w in running if w.process.exitcode is None]
+
+
+def _failures(workers) -> list[_Failure]:
+    named = [(w, f"process {i} of {len(workers)}") for i, w in enumerate(workers)]
+    found = [w.failure(name) for w, name in named]
+    return sorted(failure for failure in found if failure)
+
+
+def _told(workers, failures) -> str:
+    """The first cause in full; the others fell over it, and are told in a line."""
+    end = time.monotonic() + _GRACE
+    while len(failures) < len(workers) and time.monotonic() < end:
+        alive = [w.process.sentinel for w in workers if w.process.exitcode is None]
+        if not connection.wait(alive, max(end - time.monotonic(), 0)):
+            break
+        failures = _failures(workers)
+    first, *others = failures
+    lines = [failure.text.strip().splitlines() for failure in others]
+    return "\n".join([first.text.rstrip(), *(f"then {line[0]} {line[-1]}" for line in lines)])
+
+
+def _manner_of_death(exitcode: int) -> str:
+    if exitcode >= 0:
+        return f"exited with code {exitcode} and without a result"
+    name = signal.Signals(-exitcode).name
+    hint = "; the system does that when memory runs out" if name == "SIGKILL" else ""
+    return f"was killed by {name}{hint}"
+
+
+@contextlib.contextmanager
+def _forwarded_signals(workers):
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    seen = []
+
+    def forward(number, frame):
+        if number == signal.SIGINT and signal.SIGINT in seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+        for worker in workers:
+            worker.process.terminate()
+
+    before = {n: signal.signal(n, forward) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _child(work, argument, environment, result, lifeline):
+    # A terminal's Ctrl-C reaches every process; the parent decides what it means for us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+    os.environ.update(environment)
+    try:
+        result.send(("returned", work(argument)))
+    except BaseException:
+        result.send(("raised", time.monotonic(), traceback.format_exc()))
+        _exit(1)
+    _exit(0)
+
+
+def _exit(code: int):
+    # Threads of a framework that wait for a peer would keep the process.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _end_with_parent(lifeline):
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv()
+    os._exit(1)
