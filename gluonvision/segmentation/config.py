@@ -53,6 +53,7 @@ class TrainConfig:
     epochs: int = _option(50, "passes over the training split")
     start_epoch: int = _option(0, "epoch to begin at, of --resume's weights; the schedule too")
     batch_size: int = _option(16, "images a step, over all devices")
+    val_every: int = _option(1, "epochs between validations; the last is always validated")
     test_batch_size: int = _option(1, "images a forward pass of validation, a device", free=True)
     accumulate: int = _option(1, "parts a device's batch is cut into, one after the other")
     loss: str = _option("ce", "loss: ce, ohem, dice, lovasz, focal, or a sum such as ce+lovasz")
@@ -154,7 +155,7 @@ class TrainConfig:
 _LOWEST = {
     1: (
         *("base_size", "crop_size", "epochs", "batch_size", "test_batch_size", "accumulate"),
-        *("nclass", "ngpus", "keep"),
+        *("nclass", "ngpus", "keep", "val_every"),
     ),
     0: (
         *("seed", "workers", "warmup", "start_epoch", "save_every", "head_lr_mult"),

@@ -67,7 +67,7 @@ class _Progress:
     validated: int = 0
     best_iou: float = -1.0
     best_step: int = -1
-    loss_sum: float = 0.0  # of this epoch's steps
+    loss_sum: float = 0.0  # of the steps since the last validation
 
 
 class _Sent(NamedTuple):
@@ -107,7 +107,7 @@ class _Run:
     def train(self, stop) -> int:
         """Train to the end, or to the step at which a signal asked to stop: its number, or 0."""
         while True:
-            if self._at_epoch_end() and self.progress.validated < self.progress.step:
+            if self._awaits_validation():
                 self._validate()
             if self.progress.step == self.total:
                 return 0
@@ -132,6 +132,11 @@ class _Run:
 
     def _at_epoch_end(self) -> bool:
         return self.progress.step % len(self.batches) == 0
+
+    def _awaits_validation(self) -> bool:
+        is_last = self.progress.step == self.total
+        is_turn = is_last or self.epoch % self.config.val_every == 0
+        return self._at_epoch_end() and is_turn and self.progress.validated < self.progress.step
 
     def _is_due(self) -> bool:
         every = self.config.save_every
@@ -253,7 +258,7 @@ class _Run:
             backend.set_parameters(self.net, current, allow_missing=True)
 
     def _report(self, scores):
-        epoch, loss = self.epoch - 1, self.progress.loss_sum / len(self.batches)
+        epoch, loss = self.epoch - 1, self.progress.loss_sum / (self.progress.step - self.progress.validated)
         self.log.epoch(epoch, self.progress.step, scores, loss)
         self.bar.write(
             f"epoch {epoch + 1}: loss {loss:.3f}; {self.config.val_split}: mIoU "
