@@ -64,10 +64,15 @@ def training_batches(config: TrainConfig, dataset) -> DataLoader:
 def build_model(config: TrainConfig, devices: list):
     """The model of a configuration, with the weights that it is to start from."""
     weights = start_weights(config)
+    facts = dataset_meta(config.dataset, config.data_folder)
+    if config.nclass not in (None, facts.num_class):
+        raise ValueError(
+            f"nclass={config.nclass}: {config.dataset} has {facts.num_class} classes; leave it out"
+        )
     pretrained_base = config.backbone_weights or config.pretrained_base
     net = get_segmentation_model(
         config.model,
-        dataset_meta(config.dataset, config.data_folder),
+        facts,
         config.backbone,
         pretrained_base=False if weights else pretrained_base,
         norm_layer=nn.SyncBatchNorm if config.syncbn else nn.BatchNorm,

@@ -40,7 +40,7 @@ def save_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
     In the moment between both files' replacements the hash file lists the old weights and the
     new, so that a run killed there leaves weights that pass.
     """
-    new = path.with_name(f".{path.name}.new")
+    new = path.with_name(f".{path.name}.new.tmp")
     try:
         parameters_file.save(new, arrays)
         line = f"{file_digest(new)}  {path.name}\n"
@@ -86,8 +86,8 @@ def load_run(weights: Path):
 
 def model_options(config: TrainConfig) -> dict:
     """The arguments of a configuration's model that decide what its weights are."""
-    options = {"aux": config.aux, "nclass": config.nclass, "output_stride": config.output_stride}
-    return {name: value for name, value in options.items() if value is not None}
+    stride = {} if config.output_stride is None else {"output_stride": config.output_stride}
+    return {"aux": config.aux, **stride}
 
 
 def _hash_file(path: Path) -> Path:

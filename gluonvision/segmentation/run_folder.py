@@ -41,6 +41,8 @@ class RunFolder:
                 states.set_aside_later(state)
         elif self._is_used():
             self._clear()
+        for leftover in self.path.rglob(atomic.TEMPORARY):
+            leftover.unlink()  # of a run that was killed while it wrote
         save_config(self.config)
         self._note_environment()
 

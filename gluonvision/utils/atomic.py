@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from io import BufferedWriter
 from pathlib import Path
 
+# What a killed process leaves: half a file, under a name that nothing reads.
+TEMPORARY = ".*.tmp"
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[BufferedWriter]:
