@@ -88,6 +88,7 @@ class _Run:
         training, self.validation = build.training_data(config), build.validation_data(config)
         self.batches = build.training_batches(config, training)
         self.net = build.build_model(config, self.devices)
+        self.dtype = backend.placement(self.net)[1]
         self.loss = build.build_loss(config, training)
         self.trainer = backend.Trainer(self.net, self.loss, config.trainer_options())
         self.is_first = backend.rank() == 0
@@ -167,7 +168,7 @@ class _Run:
 
     def _on_devices(self, parts):
         for (images, labels), device in zip(parts, itertools.cycle(self.devices)):
-            yield backend.image_input(images, device), backend.array(labels, device)
+            yield backend.image_input(images, device, self.dtype), backend.array(labels, device)
 
     def _read_losses(self, late: int = 0):
         """Read and note all losses but the last ``late``; FloatingPointError for one not finite."""

@@ -8,7 +8,6 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from gluonvision.backend.torch.arrays import as_numpy
-from gluonvision.backend.torch.layers import SyncBatchNorm
 from gluonvision.backend.torch.optimizers import build_optimizer
 from gluonvision.backend.torch.parameters import named_slots, unwrapped
 from gluonvision.backend.torch.processes import world_size
@@ -142,14 +141,9 @@ def _distributed(net):
     if world_size() == 1 or isinstance(net, DistributedDataParallel):
         return net
     device = next(net.parameters()).device
-    norms = [m for m in net.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
-    return DistributedDataParallel(
-        net,
-        device_ids=[device] if device.type == "cuda" else None,
-        # Synchronized statistics are equal everywhere; others are the first process's.
-        broadcast_buffers=not all(isinstance(norm, SyncBatchNorm) for norm in norms),
-        gradient_as_bucket_view=True,
-    )
+    devices = [device] if device.type == "cuda" else None
+    # Buffers, which are running statistics, are the first process's: synchronized ones are equal.
+    return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
 
 
 def evaluate(net, x):
