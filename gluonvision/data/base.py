@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from gluonvision.data.augment import check_ratio, random_transform
 from gluonvision.data.meta import Meta, get_meta
-from gluonvision.data.reading import IGNORED, read_image, read_mask
+from gluonvision.data.reading import IGNORED, read_image, read_labels, read_mask
 
 __all__ = ["IGNORED", "MODES", "SegmentationDataset", "read_image", "read_mask"]
 
@@ -99,8 +99,8 @@ class SegmentationDataset:
         index = range(len(self))[index]
         if self.mode == "test":
             return self._finish(read_image(self.images[index])), self.images[index].name
-        image, mask = self.read_pair(index)
         if self.mode == "train":
+            image, mask = self._pair(index)
             image, mask = random_transform(
                 image,
                 mask,
@@ -110,6 +110,8 @@ class SegmentationDataset:
                 self.photometric,
                 self.cat_max_ratio,
             )
+        else:
+            image, mask = self.read_pair(index)
         return self._finish(image), mask
 
     def read_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,6 +119,10 @@ class SegmentationDataset:
 
         image: uint8 (H, W, 3); mask: int32 (H, W), -1 ignored.
         """
+        image, mask = self._pair(index)
+        return image, mask.astype(np.int32, copy=False)
+
+    def _pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         image, mask = read_image(self.images[index]), self._read_mask(index)
         if image.shape[:2] != mask.shape:
             raise ValueError(
@@ -127,7 +133,8 @@ class SegmentationDataset:
         return image, mask
 
     def _read_mask(self, index: int) -> np.ndarray:
-        return read_mask(self.masks[index], self.meta)
+        """Labels (H, W), -1 ignored, of any signed type."""
+        return read_labels(self.masks[index], self.meta)
 
     def _leave_out_broken(self) -> None:
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:

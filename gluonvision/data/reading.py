@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from gluonvision.data.decoding import decode_jpeg, decode_png
 from gluonvision.data.matfile import read_sbd_mask
 from gluonvision.data.meta import Meta, get_meta
 
@@ -23,6 +24,11 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises FileNotFoundError, or ValueError for a file that is truncated, no picture, or of more
     than 8 bits a channel in grey (which would be clipped, not scaled).
     """
+    pixels = decode_jpeg(_content(path))
+    return _pillow_pixels(path) if pixels is None else pixels
+
+
+def _pillow_pixels(path: str | os.PathLike) -> np.ndarray:
     picture = _read(path, lambda picture: picture)
     if picture.mode in _DEEP_MODES:
         raise ValueError(
@@ -40,7 +46,11 @@ def read_mask(path: str | os.PathLike, dataset: str | Meta) -> np.ndarray:
     palette. Raises FileNotFoundError, or ValueError for a file that is truncated, of the other
     kind, or holds a label or a colour that the data set does not have.
     """
-    meta = get_meta(dataset)
+    return read_labels(path, get_meta(dataset)).astype(np.int32, copy=False)
+
+
+def read_labels(path: str | os.PathLike, meta: Meta) -> np.ndarray:
+    """What ``read_mask`` reads, as int16 from 8-bit files, whose labels fit: half to go through."""
     if meta.masks == "colours":
         return _classes_of_colours(_read(path, _to_rgb), path, meta)
     values = _indices(path)
@@ -51,6 +61,11 @@ def read_mask(path: str | os.PathLike, dataset: str | Meta) -> np.ndarray:
 def _indices(path: str | os.PathLike) -> np.ndarray:
     if Path(path).suffix == ".mat":
         return read_sbd_mask(path)
+    values = decode_png(_content(path))
+    return _pillow_indices(path) if values is None else values
+
+
+def _pillow_indices(path: str | os.PathLike) -> np.ndarray:
     picture = _read(path, lambda picture: picture)
     if picture.mode not in _MASK_MODES:
         raise ValueError(
@@ -73,7 +88,7 @@ def _classes(values: np.ndarray, meta: Meta) -> np.ndarray:
 @lru_cache(maxsize=32)
 def _table(meta: Meta) -> np.ndarray:
     # One look-up a pixel, however many values the facts list.
-    return _classes(np.arange(256), meta)
+    return _classes(np.arange(256), meta).astype(np.int16)
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:
@@ -124,6 +139,15 @@ def _unknown_colour(pixels: np.ndarray, wrong: np.ndarray, path, meta: Meta) -> 
         f"further unknown colours) is not in the palette of {meta.name}; add it to the palette, or "
         "export the mask again as PNG without smoothing (JPEG changes colours)"
     )
+
+
+def _content(path: str | os.PathLike) -> bytes:
+    """The file's bytes; none where it cannot be read, which Pillow puts into words."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def _read(path: str | os.PathLike, convert: Callable):
