@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import ceil
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -158,6 +159,38 @@ class TestGeometry:
         assert np.array_equal(labels, soft_labels)
         want = ndimage.gaussian_filter(sharp_image.astype(float), (0.9, 0.9, 0), mode="mirror")
         assert np.abs(soft_image - want).max() <= 2
+
+    @pytest.mark.parametrize("size", [(60, 80), (30, 40), (50, 52), (120, 20)])
+    @pytest.mark.parametrize("deviation", [0.01, 0.2, 0.28, 0.29, 0.56, 0.57, 0.84, 0.85, 0.999])
+    def test_blur_leaves_out_nothing_that_shows(self, size, deviation):
+        image, mask = scene(*size, sigma=0.0)
+        sharp = Augmentation(False, *size, 5.0, 0, 0, 0.0)
+        blurred = apply(replace(sharp, blur=deviation), image, mask, CROP)[0]
+        whole = 2 * ceil(3 * deviation) + 1
+        want = cv2.GaussianBlur(apply(sharp, image, mask, CROP)[0], (whole, whole), deviation)
+        assert np.array_equal(blurred, want)
+
+    @pytest.mark.skipif(not cv2.ipp.useIPP(), reason="OpenCV without Intel's routines")
+    @pytest.mark.parametrize("case", CASES)
+    def test_bilinear_is_right_to_half_a_grey_level(self, case):
+        image, mask = scene(sigma=0.0)
+        got, labels = apply(case, image, mask, CROP)
+        want = reference(case, image, mask, CROP)[0]
+        assert np.abs(got - want)[labels >= 0].max() <= 0.51
+
+    def test_opencvs_settings_stay_as_they_are(self):
+        image, mask = scene()
+        for setting in (True, False):
+            cv2.ipp.setUseIPP_NotExact(setting)
+            apply(CASES[4], image, mask, CROP)
+            assert cv2.ipp.useIPP_NotExact() == setting or not cv2.ipp.useIPP()
+
+    @pytest.mark.parametrize("kind", [np.int16, np.int32])
+    def test_type_of_the_mask(self, kind):
+        image, mask = scene()
+        got = apply(CASES[4], image, mask.astype(kind), CROP)[1]
+        assert got.dtype == np.int32
+        assert np.array_equal(got, apply(CASES[4], image, mask, CROP)[1])
 
     def test_inputs_stay_as_they_are(self):
         image, mask = scene()

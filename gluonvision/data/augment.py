@@ -100,10 +100,9 @@ def _cut(pixels: np.ndarray, labels: np.ndarray, crop_size: int) -> np.ndarray:
 def _padded(labels: np.ndarray, crop_size: int) -> np.ndarray:
     """The labels in a square of -1, int32 (crop, crop)."""
     height, width = labels.shape
-    square = np.empty((crop_size, crop_size), np.int32)
-    square[:height, width:], square[height:] = -1, -1
-    square[:height, :width] = np.maximum(labels, -1, out=labels)
-    return square
+    square = np.full((crop_size, crop_size), -1, np.int16)
+    cv2.max(labels, -1, dst=square[:height, :width])
+    return square.astype(np.int32)
 
 
 def random_transform(
@@ -232,10 +231,11 @@ def _shrink(image: np.ndarray, augmentation: Augmentation) -> np.ndarray:
 
 def _blur(crop: np.ndarray, size: tuple[int, int], deviation: float) -> np.ndarray:
     """The crop, its first ``size`` (width, height) blurred in place; beyond it is black."""
-    # OpenCV's weights are in steps of 1/256: what is below half of that is none.
+    # OpenCV's weights are whole 256ths: a pixel that has less than half of one has none.
     reach = int(deviation * math.sqrt(2 * math.log(512)))
     if reach:
-        part = crop[: size[1] + reach, : size[0] + reach]
+        # What the blur takes in beyond a border is a reflection, here one of black.
+        part = crop[: size[1] + 2 * reach, : size[0] + 2 * reach]
         cv2.GaussianBlur(part, (2 * reach + 1, 2 * reach + 1), deviation, dst=part)
     return crop
 
@@ -248,4 +248,3 @@ def _scaled(size: tuple[int, ...], long: int) -> tuple[int, int]:
 
 def _integer(uniform: float, first: int, last: int) -> int:
     return first + int(uniform * (last - first + 1))
-

@@ -5,15 +5,18 @@ unfiltered 8-bit PNGs, which is how VOC's are written, by zlib alone. What is un
 a broken file above all, is not decoded here but left to Pillow, whose errors say what is wrong.
 """
 
+import re
 import zlib
-from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from PIL import Image
 
-_START_OF_FRAME = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; all Huffman-coded
-_WITHOUT_FRAME = (0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)  # tables, applications', comments
+_START_OF_FRAME = (0xC0, 0xC1)  # baseline and extended: Huffman-coded, in one scan
+_START_OF_SCAN = 0xDA
+# Between compressed data only those to restart at, 0xD0 to 0xD7, have a place; 0 makes it data.
+_MARKER_AMID_DATA = re.compile(rb"\xff[^\0\xd0-\xd7]")
+_TABLES_AND_NOTES = (0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)
 _ORIENTATION = 0x0112
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 # Depth, colour type, and no compression, filter method or interlacing but the usual ones.
@@ -25,32 +28,35 @@ _MOST_PIXELS = 1 << 26  # beyond, Pillow decides whether the header is to be bel
 
 def decode_jpeg(content: bytes) -> np.ndarray | None:
     """An upright three-channel JPEG of 8 bits as uint8 (H, W, 3), RGB; None for any other file."""
-    # OpenCV takes half a file without a word. Within compressed data this marker cannot occur, so
-    # what was cut in there has lost it.
-    if not content.endswith(b"\xff\xd9") or not _is_ordinary(content):
+    start = _scan_start(content)
+    # OpenCV takes half a file, and most of a broken one, without an error.
+    if start is None or _MARKER_AMID_DATA.search(content, start, len(content) - 2):
         return None
     stored = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     return cv2.imdecode(np.frombuffer(content, np.uint8), stored)
 
 
-def _is_ordinary(content: bytes) -> bool:
-    for marker, segment in _segments(content):
-        if marker in _START_OF_FRAME:
-            height, width = (int.from_bytes(segment[at : at + 2], "big") for at in (1, 3))
-            # Bits a channel, and channels.
-            return segment[:1] + segment[5:6] == b"\x08\x03" and 0 < height * width <= _MOST_PIXELS
-        if marker not in _WITHOUT_FRAME or (marker == 0xE1 and _may_turn(segment)):
-            return False
-    return False
+def _scan_start(content: bytes) -> int | None:
+    """Where the compressed data of an ordinary JPEG begin, None for any other file."""
+    if not (content.startswith(b"\xff\xd8") and content.endswith(b"\xff\xd9")):
+        return None
+    has_frame, at = False, 2
+    while content[at : at + 1] == b"\xff" and at + 4 < len(content):
+        marker, end = content[at + 1], at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if marker == _START_OF_SCAN:
+            return end if has_frame else None
+        if not _is_ordinary(marker, content[at + 4 : end]):
+            return None
+        has_frame, at = has_frame or marker in _START_OF_FRAME, end
+    return None
 
 
-def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """A JPEG's markers and what they hold, as far as they follow each other without a gap."""
-    at = 2 if content.startswith(b"\xff\xd8") else len(content)
-    while at + 10 < len(content) and content[at] == 0xFF:
-        length = int.from_bytes(content[at + 2 : at + 4], "big")
-        yield content[at + 1], content[at + 4 : at + 2 + length]
-        at += 2 + length
+def _is_ordinary(marker: int, segment: bytes) -> bool:
+    if marker in _START_OF_FRAME:
+        height, width = (int.from_bytes(segment[at : at + 2], "big") for at in (1, 3))
+        # Bits a channel, and channels.
+        return segment[:1] + segment[5:6] == b"\x08\x03" and 0 < height * width <= _MOST_PIXELS
+    return marker in _TABLES_AND_NOTES and not (marker == 0xE1 and _may_turn(segment))
 
 
 def _may_turn(segment: bytes) -> bool:
@@ -66,7 +72,7 @@ def _may_turn(segment: bytes) -> bool:
 
 
 def decode_png(content: bytes) -> np.ndarray | None:
-    """An 8-bit palette or grey PNG without filters as stored, uint8 (H, W), read-only; else None."""
+    """What an 8-bit PNG, palette or grey, without filters holds: uint8 (H, W); else None."""
     if not content.startswith(_PNG_START):
         return None
     width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
