@@ -1,9 +1,11 @@
 """From JPEG and mask on disk to an augmented crop of 480: ours and three peers, in one run.
 
     python benchmarks/augmentation.py
+    python benchmarks/augmentation.py --stages    # where our time goes, and nothing else
 
 Each routine runs in a process of its own, on one core and one thread; they take turns, image set by
-image set, and are compared turn by turn, so that what else the machine does falls on all of them.
+image set, and are compared turn by turn, so that what else the machine does falls on all of them;
+and by their quickest turns, which it fell on least.
 The images are those of VOC in ../shared/data where that lies, else generated ones of 500x375.
 
 - tutorial: the Pillow routine that the library's transform stands for: mirror, resize, rotate, pad,
@@ -18,6 +20,7 @@ thread each, which is what two cores can give at that moment.
 """
 
 import argparse
+import itertools
 import os
 import random
 import statistics
@@ -185,7 +188,8 @@ def serve_loader(workers, root):
     from gluonvision.data import DataLoader, VOCSegmentationDataset
 
     dataset = VOCSegmentationDataset(root, split="trainval", mode="train")
-    dataset.images, dataset.masks = dataset.images * 40, dataset.masks * 40
+    # Of the five images thirty batches, which 2 workers can share evenly.
+    dataset.images, dataset.masks = dataset.images * 48, dataset.masks * 48
     loader = DataLoader(dataset, 8, shuffle=True, num_workers=workers)
     for _ in sys.stdin:
         start = time.perf_counter()
@@ -263,27 +267,71 @@ def middle(values) -> str:
     return f"{median:6.2f} ({low:.2f}-{high:.2f})"
 
 
-def report(times, rates):
-    print("\none core, one thread: median of the turns (quartiles)")
-    print(f"{'':36s}{'ms an image':>24s}{'times ours':>24s}")
-    for name in ROUTINES:
-        ratios = [turn[name] / turn["ours"] for turn in times]
-        print(f"{name:36s}{middle([t[name] for t in times]):>24s}{middle(ratios):>24s}")
-    best = [min(turn[name] for name in PEERS) / turn["ours"] for turn in times]
-    print(f"{'best of torchvision and GluonCV':36s}{'':24s}{middle(best):>24s}")
-    print("\nthe loader, batches of 8")
-    print(f"{'':36s}{'images a second':>24s}{'times one thread':>24s}")
+def report_routines(times):
+    print("\none core, one thread: median of the turns (quartiles), and the quickest turn")
+    print(f"{'':36s}{'ms an image':>24s}{'least':>8s}{'times ours':>24s}{'of least':>10s}")
+    best = {"best of torchvision and GluonCV": [min(t[name] for name in PEERS) for t in times]}
+    ours = [turn["ours"] for turn in times]
+    for name, values in ({name: [t[name] for t in times] for name in ROUTINES} | best).items():
+        ratios = middle([value / our for value, our in zip(values, ours)])
+        line = f"{name:36s}{middle(values):>24s}{min(values):8.2f}{ratios:>24s}"
+        print(f"{line}{min(values) / min(ours):10.2f}")
+
+
+def report_loaders(rates):
+    print("\nthe loader, batches of 8: median of the turns (quartiles), and the quickest turn")
+    print(f"{'':36s}{'images a second':>24s}{'most':>8s}{'times one thread':>24s}{'of most':>10s}")
+    most = {name: max(turn[name] for turn in rates) for name in rates[0]}
     for name in rates[0]:
         label = name if "proc" in name else f"{name} worker thread{'s' * (name != '1')}"
-        ratios = [turn[name] / turn["1"] for turn in rates]
-        print(f"{label:36s}{middle([r[name] for r in rates]):>24s}{middle(ratios):>24s}")
+        ratios = middle([turn[name] / turn["1"] for turn in rates])
+        line = f"{label:36s}{middle([r[name] for r in rates]):>24s}{most[name]:8.1f}{ratios:>24s}"
+        print(f"{line}{most[name] / most['1']:10.2f}")
     share = middle([turn["2"] / turn["2 processes"] for turn in rates])
-    print(f"{'2 threads, of what 2 processes give':36s}{'':24s}{share:>24s}")
+    both = most["2"] / most["2 processes"]
+    print(f"{'2 threads, of what 2 processes give':68s}{share:>24s}{both:10.2f}")
+
+
+def report_stages(root, num_images, turns=60):
+    """Print what the parts of a sample of ours take: the mean of draws, each at its least of 3."""
+    import cv2
+
+    from gluonvision.data import DataLoader, VOCSegmentationDataset
+
+    cv2.setNumThreads(0)
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    dataset = VOCSegmentationDataset(root, split="trainval", mode="train")
+    DataLoader(dataset, 1)
+    least = {}
+    for _, turn, index in itertools.product(range(3), range(turns), range(num_images)):
+        for stage, seconds in _stages(dataset, index, turn).items():
+            drawn = least.setdefault(stage, {})
+            drawn[turn, index] = min(seconds, drawn.get((turn, index), seconds))
+    for stage, seconds in least.items():
+        print(f"{stage:36s}{1e3 * statistics.mean(seconds.values()):6.2f} ms")
+
+
+def _stages(dataset, index, turn):
+    from gluonvision.data import augment, reading
+
+    marks = [time.perf_counter()]
+    image = reading.read_image(dataset.images[index])
+    marks.append(time.perf_counter())
+    mask = reading.read_labels(dataset.masks[index], dataset.meta)
+    marks.append(time.perf_counter())
+    drawn = augment.draw(dataset._generator(index, turn), mask.shape, BASE, CROP)
+    marks.append(time.perf_counter())
+    augment.apply(drawn, image, mask, CROP)
+    marks.append(time.perf_counter())
+    parts = [end - start for start, end in itertools.pairwise(marks)]
+    names = ("image from its file", "mask from its file", "draw", "warp, cut, blur", "together")
+    return dict(zip(names, [*parts, sum(parts)]))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15, help="turns of each routine")
+    parser.add_argument("--stages", action="store_true", help="time the parts of our sample alone")
     parser.add_argument("--root", type=Path, help="folder that holds VOCdevkit")
     parser.add_argument("--images", type=int, default=5, help=argparse.SUPPRESS)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
@@ -301,10 +349,10 @@ def main():
             make_voc_like(generated, num_images=5)
             root = Path(generated)
         print(f"images: {root if root != Path(generated) else 'generated'}, {os.cpu_count()} cores")
-        report(
-            compare_routines(root, options.images, options.rounds),
-            compare_loaders(root, max(options.rounds // 3, 3)),
-        )
+        if options.stages:
+            return report_stages(root, options.images)
+        report_routines(compare_routines(root, options.images, options.rounds))
+        report_loaders(compare_loaders(root, max(options.rounds // 3, 3)))
     return None
 
 

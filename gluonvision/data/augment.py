@@ -6,7 +6,8 @@ a random crop, Gaussian blur of the image (p 0.5, radius 0-1). Two differences: 
 outside the picture are -1 (ignored), there they were class 0; and shrinking below 1/1.5 averages
 whole blocks first, where Pillow's resize widened its filter.
 
-Image pixels from outside are 0 before normalization, as there.
+Image pixels from outside are 0 before normalization, as there. A pixel is right to half a grey
+level where OpenCV is version 5 or has Intel's routines (x86), to 1/32 of a pixel elsewhere.
 
 Two options go beyond that routine, and are off unless asked for: photometric distortion of the
 image, and a crop that no class may fill (mmsegmentation's ``cat_max_ratio``).
