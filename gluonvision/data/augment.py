@@ -168,10 +168,12 @@ def largest_share(augmentation: Augmentation, mask: np.ndarray, crop_size: int) 
     Of a crop of 240 pixels and more only a grid is looked at, about 120 x 120. 1 without a label.
     """
     a, step = augmentation, max(crop_size // 120, 1)
-    inner = (max(-(-(min(side, crop_size) - step // 2) // step), 1) for side in (a.width, a.height))
+    width, height = (
+        max(-(-(min(side, crop_size) - step // 2) // step), 1) for side in (a.width, a.height)
+    )
     grid = np.array([[step, 0, step // 2], [0, step, step // 2], [0, 0, 1]])
     to_source = matrix(a, mask.shape) @ grid
-    labels = _warp(mask.astype(np.int16, copy=False), to_source, tuple(inner), *_NEAREST)
+    labels = _warp(mask.astype(np.int16, copy=False), to_source, (width, height), *_NEAREST)
     counts = np.bincount(labels[labels >= 0])
     return float(counts.max() / counts.sum()) if counts.size else 1.0
 
