@@ -1,8 +1,10 @@
 """Batches of NumPy arrays, read ahead by threads.
 
-Threads and not processes: Pillow's decoders and OpenCV release the interpreter's lock, a batch then
-needs no copy from process to process, and an error keeps its traceback. Two threads load about nine
-tenths of what two processes load, copies not counted (benchmarks/augmentation.py measures both).
+Threads and not processes: what takes a sample's time, decoding and warping, goes on without the
+interpreter's lock, which is held for less than a tenth of it. A batch then needs no copy from
+process to process, a transform may be a lambda, COCO's annotations are in memory once, and an error
+keeps its traceback. A started process would take 26 MB and a quarter of a second more each.
+benchmarks/augmentation.py measures two threads beside two processes.
 """
 
 from collections import deque
