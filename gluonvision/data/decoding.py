@@ -102,11 +102,14 @@ def _pixel_data(content: bytes) -> bytes | None:
 def _rows(compressed: bytes, height: int, width: int) -> np.ndarray | None:
     size, stream = height * (width + 1), zlib.decompressobj()
     try:
-        data = stream.decompress(compressed, size + 1)
+        # Each row begins with the number of its filter; a file that has any shows it soon.
+        data = stream.decompress(compressed, min(2 * (width + 1), size))
+        if any(data[:: width + 1]):
+            return None
+        data += stream.decompress(stream.unconsumed_tail, size + 1 - len(data))
     except zlib.error:
         return None
     if len(data) != size or not stream.eof:
         return None
-    # Each row begins with the number of its filter.
     rows = np.frombuffer(data, np.uint8).reshape(height, width + 1)
     return None if rows[:, 0].any() else rows[:, 1:]
