@@ -1,7 +1,7 @@
 """Batches of NumPy arrays, read ahead by threads.
 
 Threads and not processes: what takes a sample's time, decoding and warping, goes on without the
-interpreter's lock, which is held for less than a tenth of it. A batch then needs no copy from
+interpreter's lock, which is held for about a tenth of it. A batch then needs no copy from
 process to process, a transform may be a lambda, COCO's annotations are in memory once, and an error
 keeps its traceback. A process would take 26 MB more, and 0.2 to 0.5 s to start, each.
 benchmarks/augmentation.py measures two threads beside two processes.
