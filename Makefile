@@ -18,7 +18,7 @@ demo: $(VENV)/demo.done
 	$(BIN)/python scripts/segmentation/main.py --dataset pascal_voc --data-folder $(DEMO_DATA) \
 		--train-split trainval --val-split trainval --model fcn --backbone mobilenet_v2 \
 		--backbone-weights $(MOBILENET) --base-size 320 --crop-size 256 --batch-size 5 \
-		--epochs 60 --lr 0.03 --checkname demo
+		--epochs 60 --val-every 20 --lr 0.03 --head-lr-mult 1 --checkname demo --overwrite
 	$(BIN)/python scripts/segmentation/demo.py --resume $(DEMO_RUN) --output-folder demo \
 		"$$(ls $(DEMO_DATA)/VOCdevkit/VOC2012/JPEGImages/*.jpg | head -n 1)"
 

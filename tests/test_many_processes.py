@@ -96,9 +96,7 @@ def test_two_parts_one_after_the_other_train_as_one_where_no_norm_sees_them(conf
     one, two = (
         records(dataclasses.replace(config, accumulate=n, checkname=str(n)), 1) for n in (1, 2)
     )
-    np.testing.assert_allclose(
-        column(two, "step", "loss"), column(one, "step", "loss"), rtol=1e-9
-    )
+    np.testing.assert_allclose(column(two, "step", "loss"), column(one, "step", "loss"), rtol=1e-9)
 
 
 def command(*words, checkname, launcher=()):

@@ -14,8 +14,9 @@ class TrainerOptions:
     ``weight_decay``. ``precision``: 'fp32', 'bf16', or 'fp16' with a loss scale that adapts.
     ``clip_norm``: the largest norm of all gradients together, 0 for any. ``ema_decay``: share kept
     at each step by a running average of the weights, 0 for none. ``channels_last``: (N, H, W, C)
-    in memory. ``compile``: a compiled forward and backward pass. ``kvstore``: how MXNet sums
-    gradients over devices. Raises ValueError for values out of range.
+    in memory. ``compile``: a compiled forward and backward pass. ``deterministic``: the same
+    bits every time on a GPU too. ``kvstore``: how MXNet sums gradients over devices.
+    Raises ValueError for values out of range.
     """
 
     momentum: float = 0.9
@@ -26,6 +27,7 @@ class TrainerOptions:
     ema_decay: float = 0.0
     channels_last: bool = False
     compile: bool = False
+    deterministic: bool = False
     kvstore: str = "device"
 
     def __post_init__(self):

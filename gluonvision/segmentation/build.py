@@ -10,6 +10,7 @@ from gluonvision.loss import get_loss
 from gluonvision.model_zoo import get_segmentation_model, load_weights
 from gluonvision.segmentation.checkpoint import check_weights, model_options
 from gluonvision.segmentation.config import TrainConfig
+from gluonvision.segmentation.states import is_state
 
 _HEADS = "(head|auxlayer)\\."
 
@@ -88,8 +89,7 @@ def build_model(config: TrainConfig, devices: list):
 
 def start_weights(config: TrainConfig) -> str | None:
     """The file of weights that ``resume`` names, unless it names a state or none."""
-    is_state = config.resume is not None and config.resume.endswith(".safetensors")
-    return None if config.resume in (None, "auto") or is_state else config.resume
+    return None if config.resume == "auto" or is_state(config.resume) else config.resume
 
 
 def build_loss(config: TrainConfig, dataset):
@@ -97,7 +97,7 @@ def build_loss(config: TrainConfig, dataset):
     weights = None
     if config.class_weights != "none":
         counts = count_labels(dataset, config.workers)
-        weights = class_weights(counts, config.class_weights)
+        weights = class_weights(counts, config.class_weights).tolist()
     return get_loss(config.loss, config.aux_weight, weights)
 
 

@@ -131,6 +131,7 @@ class TrainConfig:
             ema_decay=self.ema,
             channels_last=self.channels_last,
             compile=self.compile,
+            deterministic=self.deterministic,
             kvstore=self.kvstore,
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gluonvision.segmentation import states
-from gluonvision.segmentation.checkpoint import BEST, WEIGHTS, save_config, save_weights
+from gluonvision.segmentation.checkpoint import WEIGHTS, save_config, save_weights
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.environment import describe_environment
 from gluonvision.utils import atomic
@@ -22,8 +22,8 @@ class RunFolder:
 
     def start_state(self) -> Path | None:
         """The state to go on from, None for a run that begins."""
-        resume = self.config.resume or ""
-        if resume.endswith(".safetensors"):
+        resume = self.config.resume
+        if resume is not None and states.is_state(resume):
             return Path(resume)
         found = states.list_states(self.states) if resume == "auto" else []
         return found[-1] if found else None
@@ -87,6 +87,3 @@ class RunFolder:
                 f"the run in {self.path} was begun with other options ({told}); go on with its "
                 "own, or begin another with another --checkname"
             )
-
-
-__all__ = ["BEST", "WEIGHTS", "RunFolder"]

@@ -62,9 +62,14 @@ def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         raise ValueError(f"{path} is not the state of a run: {error}") from error
 
 
+def is_state(path: str | Path | None) -> bool:
+    """Whether a path is named as a state of a run."""
+    return path is not None and _NAME.fullmatch(Path(path).name) is not None
+
+
 def list_states(folder: Path) -> list[Path]:
     """The states of a folder, earliest first."""
-    found = [path for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.name)]
+    found = [path for path in folder.glob("*.safetensors") if is_state(path)]
     return sorted(found, key=lambda path: (step_of(path), path.name))
 
 

@@ -14,12 +14,13 @@ from tqdm import tqdm
 
 from gluonvision import backend
 from gluonvision.segmentation import build
+from gluonvision.segmentation.checkpoint import BEST, WEIGHTS
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.curves import draw_curves
 from gluonvision.segmentation.evaluate import evaluate
 from gluonvision.segmentation.predict import predict
 from gluonvision.segmentation.prediction_sheet import draw_predictions
-from gluonvision.segmentation.run_folder import BEST, WEIGHTS, RunFolder
+from gluonvision.segmentation.run_folder import RunFolder
 from gluonvision.segmentation.run_log import RunLog, read_log
 from gluonvision.segmentation.states import read_state
 from gluonvision.segmentation.stopping import Interrupted, stop_requests
@@ -259,7 +260,10 @@ class _Run:
             backend.set_parameters(self.net, current, allow_missing=True)
 
     def _report(self, scores):
-        epoch, loss = self.epoch - 1, self.progress.loss_sum / (self.progress.step - self.progress.validated)
+        epoch, loss = (
+            self.epoch - 1,
+            self.progress.loss_sum / (self.progress.step - self.progress.validated),
+        )
         self.log.epoch(epoch, self.progress.step, scores, loss)
         self.bar.write(
             f"epoch {epoch + 1}: loss {loss:.3f}; {self.config.val_split}: mIoU "

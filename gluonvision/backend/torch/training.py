@@ -1,6 +1,7 @@
 """One step of training and one forward pass of evaluation, under torch."""
 
 import contextlib
+import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -33,6 +34,7 @@ class Trainer:
         self.options = options = options or TrainerOptions()
         self._weights = [w for w in net.parameters() if w.requires_grad]
         self.device = self._weights[0].device
+        _choose_algorithms(options.deterministic)
         if options.channels_last:
             net.to(memory_format=torch.channels_last)
         self._shared = _distributed(net)
@@ -135,6 +137,15 @@ def _placed(found, weight):
         kind: torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
         for kind, value in found.items()
     }
+
+
+def _choose_algorithms(deterministic):
+    """The fastest that are found by trying on a GPU, or those that give the same bits each time."""
+    if deterministic:
+        # cuBLAS wants it said before it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
 
 
 def _distributed(net):
