@@ -10,6 +10,7 @@ Options after ``--`` go to main.py: ``-- --ngpus 2 --syncbn``.
 import argparse
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,11 +24,11 @@ from gluonvision.data.synthetic import make_voc_like
 from gluonvision.segmentation import states
 
 MAIN = Path(__file__).parents[1] / "scripts" / "segmentation" / "main.py"
-OPTIONS = (
+OPTIONS = shlex.split(
     "--model fcn --backbone mobilenet_v2 --no-pretrained-base --base-size 80 --crop-size 64 "
     "--batch-size 4 --epochs 20 --lr 0.01 --ema 0.9 --train-split trainval --save-every 1 "
     "--val-every 2 --no-cuda --no-tensorboard --resume auto"
-).split()
+)
 
 
 def main():
