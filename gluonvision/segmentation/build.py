@@ -12,8 +12,6 @@ from gluonvision.segmentation.checkpoint import check_weights, model_options
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.states import is_state
 
-_HEADS = "(head|auxlayer)\\."
-
 
 def training_data(config: TrainConfig):
     """The augmented training split."""
@@ -109,7 +107,10 @@ def _norm_options(config, devices):
 
 
 def _set_multipliers(net, config):
-    net.collect_params(_HEADS).setattr("lr_mult", config.head_lr_mult)
+    # Not by name: under MXNet a parameter's own name does not tell where it is.
+    for head in (net.head, net.auxlayer):
+        if head is not None:
+            head.collect_params().setattr("lr_mult", config.head_lr_mult)
     if config.no_wd:
         net.collect_params(r".*(gamma|beta|bias)$").setattr("wd_mult", 0)
 

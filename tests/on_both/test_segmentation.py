@@ -16,6 +16,7 @@ from gluonvision import backend, model_zoo
 from gluonvision.data import VOCSegmentationDataset
 from gluonvision.data.base import read_image
 from gluonvision.segmentation import TrainConfig, evaluate, predict, train
+from gluonvision.segmentation.build import build_model
 from gluonvision.segmentation.checkpoint import load_run, save_run
 from gluonvision.segmentation.command_line import parse_arguments
 from gluonvision.utils.lr_schedule import poly
@@ -46,6 +47,18 @@ def config(voc_like, in_folder):
     return TrainConfig(
         **SMALL, data_folder=str(voc_like), epochs=2, lr=0.05, train_split="trainval"
     )
+
+
+def test_heads_learn_faster_and_norms_and_biases_need_not_decay(config):
+    config = dataclasses.replace(config, head_lr_mult=7.0, no_wd=True, aux=True)
+    net = build_model(config, backend.devices(1, no_cuda=True))
+    heads = [p for head in (net.head, net.auxlayer) for p in head.collect_params().values()]
+    parameters = net.collect_params()
+    factors = [parameter.lr_mult for parameter in parameters.values()]
+    assert {parameter.lr_mult for parameter in heads} == {7.0}
+    assert factors.count(7.0) == len(heads) and factors.count(1.0) == len(factors) - len(heads)
+    learned = {n: p for n, p in parameters.items() if p.grad_req != "null"}
+    assert all(p.wd_mult == n.endswith("weight") for n, p in learned.items())
 
 
 def test_training_learns_and_leaves_a_run_that_loads(config, voc_like, capsys):
