@@ -114,6 +114,7 @@ class Trainer:
         self._updates = int(state["updates"][0])
         for name, tensor in self._average.items():
             tensor.copy_(torch.tensor(state[f"ema/{name}"]))
+        self.optimizer.state.clear()
         kinds = {key.partition("/")[0] for key in state} - {"ema", "scaler", "updates"}
         for name, slot in named_slots(self.net):
             arrays = {kind: state.get(f"{kind}/{name}") for kind in kinds}
