@@ -1,9 +1,14 @@
 """The vocabulary of MXNet itself: Gluon's own classes, re-exported, and the adapters it needs."""
 
+import os
+
 from gluonvision.backend.mxnet import numpy_names
 
 # MXNet does not import without them, so everything below comes after.
 numpy_names.supply()
+# At least the norms that a device can have to do at one time: with fewer, two devices can wait in
+# different branches for each other. DeepLabV3+ with an auxiliary head has 7. Read at the import.
+os.environ.setdefault("MXNET_CPU_WORKER_NTHREADS", "8")
 
 from mxnet import cpu, gpu
 from mxnet import ndarray as F

@@ -10,7 +10,8 @@ from gluonvision.backend.matching import check_fit
 from gluonvision.backend.mxnet import init
 
 
-def _named_parameters(net) -> dict[str, mx.gluon.Parameter]:
+def named_parameters(net) -> dict[str, mx.gluon.Parameter]:
+    """All weights and running statistics, by structural name."""
     return net._collect_params_with_prefix()
 
 
@@ -26,18 +27,25 @@ def placement(net) -> tuple[mx.Context, str]:
 
 def parameter_shapes(net) -> dict[str, tuple]:
     """The shapes of all weights and running statistics, by structural name."""
-    return {name: parameter.shape for name, parameter in _named_parameters(net).items()}
+    return {name: parameter.shape for name, parameter in named_parameters(net).items()}
 
 
 def get_parameters(net) -> dict[str, np.ndarray]:
     """Copies of all weights and running statistics, by structural name."""
-    # The mean over devices, whose running statistics differ: as Gluon's save_parameters.
-    return {name: p._reduce().asnumpy() for name, p in _named_parameters(net).items()}
+    return {name: _value(parameter) for name, parameter in named_parameters(net).items()}
+
+
+def _value(parameter) -> np.ndarray:
+    """The mean over devices, whose running statistics differ: as Gluon's save_parameters."""
+    held = [data.asnumpy() for data in parameter.list_data()]
+    # The mean of equal numbers may be another one, by rounding.
+    is_same = all(np.array_equal(held[0], other) for other in held[1:])
+    return held[0] if is_same else np.mean(held, axis=0)
 
 
 def get_gradients(net) -> dict[str, np.ndarray]:
     """Copies of the gradients of the last backward pass, by structural name."""
-    learned = ((n, p) for n, p in _named_parameters(net).items() if p.grad_req != "null")
+    learned = ((n, p) for n, p in named_parameters(net).items() if p.grad_req != "null")
     return {name: p.grad(p.list_ctx()[0]).asnumpy() for name, p in learned}
 
 
@@ -49,7 +57,7 @@ def set_parameters(
     source: str = "the weights",
 ):
     """Copy ``arrays`` into the model, or raise ValueError and change nothing if they do not fit."""
-    parameters = _named_parameters(net)
+    parameters = named_parameters(net)
     check_fit(
         parameter_shapes(net),
         {name: array.shape for name, array in arrays.items()},
@@ -71,7 +79,7 @@ def initialize(net, initializer=None, force_reinit: bool = False):
     """
     initializer = initializer or init.Uniform()
     streams = Streams()
-    for name, parameter in _named_parameters(net).items():
+    for name, parameter in named_parameters(net).items():
         if force_reinit or not _is_initialized(parameter):
             own = parameter.init
             parameter.initialize(
