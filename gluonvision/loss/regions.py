@@ -92,9 +92,9 @@ class LovaszSoftmaxLoss(RegionLoss):
 
     def class_term(self, F, probability, is_class, members, size):
         error = F.where(is_class, 1 - probability, probability)
-        # Ignored pixels have none, and so come last. NaN has no place in an order, and comes first.
+        # Ignored pixels have none, and so come last. NaN has no place in an order; any will do.
         known = F.BlockGrad(error)
-        known = F.where(known == known, known, 2 * F.ones_like(known))
+        known = F.where(known == known, known, F.zeros_like(known))
         order = F.argsort(known, axis=0, is_ascend=False, dtype="int64")
         weights = _lovasz_weights(F, F.take(members, order), size)
         weights = F.contrib.index_copy(F.zeros_like(members), order, weights)

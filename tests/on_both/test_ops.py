@@ -207,11 +207,12 @@ def test_arange_like(axis, dtype):
 # Order
 
 
-def test_argsort():
+@pytest.mark.parametrize("dtype", ["int64", "int32", "float32"])
+def test_argsort(dtype):
     x = normal(100)
     for is_ascend, sign in ((True, 1), (False, -1)):
-        out = as_numpy(F.argsort(array(x), axis=0, is_ascend=is_ascend, dtype="int64"))
-        assert out.dtype == np.int64
+        out = as_numpy(F.argsort(array(x), axis=0, is_ascend=is_ascend, dtype=dtype))
+        assert out.dtype == dtype
         np.testing.assert_array_equal(out, np.argsort(sign * x))
 
 
