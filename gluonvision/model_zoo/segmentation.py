@@ -1,6 +1,7 @@
 """The segmentation models by family, as the command line names them."""
 
 from gluonvision.data.meta import Meta, get_meta
+from gluonvision.model_zoo.backbones import BACKBONES
 from gluonvision.model_zoo.deeplabv3 import DeepLabV3
 from gluonvision.model_zoo.deeplabv3plus import DeepLabV3Plus
 from gluonvision.model_zoo.fcn import FCN
@@ -21,7 +22,13 @@ def get_segmentation_model(
     model: str, dataset: str | Meta = "pascal_voc", backbone: str = "resnet50", **kwargs
 ) -> SegBaseModel:
     """A segmentation model by its family, with as many classes as the data set has."""
-    if model not in FAMILIES:
-        raise ValueError(f"model={model!r}: expected one of {', '.join(FAMILIES)}")
+    check_names(model, backbone)
     kwargs.setdefault("nclass", get_meta(dataset).num_class)
     return FAMILIES[model](backbone=backbone, **kwargs)
+
+
+def check_names(model: str, backbone: str) -> None:
+    """ValueError, which lists those that there are, for another model or backbone."""
+    for kind, name, known in (("model", model, FAMILIES), ("backbone", backbone, BACKBONES)):
+        if name not in known:
+            raise ValueError(f"{kind}={name!r}: expected one of {', '.join(known)}")

@@ -5,9 +5,10 @@ from pathlib import Path
 from gluonvision import backend
 from gluonvision.backend import nn
 from gluonvision.data import DataLoader, Sampler, dataset_meta, get_segmentation_dataset
-from gluonvision.data.class_weights import class_weights, count_labels
+from gluonvision.data.class_weights import KINDS, class_weights, count_labels
 from gluonvision.loss import get_loss
 from gluonvision.model_zoo import get_segmentation_model, load_weights
+from gluonvision.model_zoo.segmentation import check_names
 from gluonvision.segmentation.checkpoint import check_weights, model_options
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.states import is_state
@@ -40,14 +41,25 @@ def validation_data(config: TrainConfig):
     )
 
 
+def check(config: TrainConfig, num_devices: int) -> None:
+    """Raise what is wrong with names, sizes and data, before processes start and weights come."""
+    check_names(config.model, config.backbone)
+    get_loss(config.loss)
+    if config.class_weights not in ("none", *KINDS):
+        raise ValueError(
+            f"class_weights={config.class_weights!r}: expected none, {' or '.join(KINDS)}"
+        )
+    if config.batch_size % num_devices:
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be shared by {num_devices} devices; choose a "
+            "multiple of their number"
+        )
+    validation_data(config), training_data(config)
+
+
 def training_batches(config: TrainConfig, dataset) -> DataLoader:
     """This process's share of every batch."""
     processes = backend.world_size()
-    if config.batch_size % processes:
-        raise ValueError(
-            f"batch_size={config.batch_size} cannot be shared by {processes} devices; choose a "
-            "multiple of their number"
-        )
     sampler = Sampler(len(dataset), True, config.seed, backend.rank(), processes)
     # A last batch of one image would leave pooled branches one value to normalize.
     last_batch = "discard" if len(dataset) >= config.batch_size else "keep"

@@ -41,12 +41,11 @@ def train(config: TrainConfig) -> Path:
     FloatingPointError for a loss that is not finite, ``Interrupted`` after SIGINT or SIGTERM, and
     ``WorkerError`` where one of several processes failed.
     """
-    # What is wrong with the data shows before processes start and weights are fetched.
-    build.validation_data(config), build.training_data(config)
+    num_devices = backend.device_count(config.ngpus, config.no_cuda)
+    build.check(config, num_devices)
     folder = RunFolder(config)
     if backend.rank() == 0:
         folder.prepare()
-    num_devices = backend.device_count(config.ngpus, config.no_cuda)
     stopped_by, step = backend.launch(_train, config, num_devices)
     if stopped_by:
         raise Interrupted(stopped_by, step, folder.states)

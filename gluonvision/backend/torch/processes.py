@@ -54,8 +54,10 @@ def world_size() -> int:
 def device_count(number: int | None = None, no_cuda: bool = False) -> int:
     """How many devices a run of ``number`` (None: every GPU, or one CPU process) is to have.
 
-    Raises ValueError where there are fewer GPUs.
+    What ``torchrun`` started is what there is. Raises ValueError where there are fewer GPUs.
     """
+    if started_by_torchrun():
+        return int(os.environ["WORLD_SIZE"])
     found = 0 if no_cuda else num_gpus()
     if found and number is not None and number > found:
         raise ValueError(
