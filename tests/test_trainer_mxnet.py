@@ -24,13 +24,13 @@ pytestmark = pytest.mark.skipif(
 # What the process runs
 
 
-def new_net(num_contexts, norm=True, rate=0.0):
+def new_net(num_contexts, norm=True, rate=0.0, synchronized=True):
     import mxnet as mx
 
     from gluonvision import backend
     from gluonvision.backend import nn
 
-    several = {"num_devices": num_contexts} if num_contexts > 1 else {}
+    several = {"num_devices": num_contexts} if num_contexts > 1 and synchronized else {}
     norm_layer = nn.SyncBatchNorm if several else nn.BatchNorm
     backend.seed(3)
     net = nn.HybridSequential()
@@ -47,11 +47,11 @@ def new_net(num_contexts, norm=True, rate=0.0):
 class Run:
     """A trainer with what its steps need; every batch is cut into parts of one size."""
 
-    def __init__(self, num_contexts, each=1, norm=True, rate=0.0, **options):
+    def __init__(self, num_contexts, each=1, norm=True, rate=0.0, synchronized=True, **options):
         from gluonvision import backend, loss
         from gluonvision.backend.trainer_options import TrainerOptions
 
-        self.net = new_net(num_contexts, norm, rate)
+        self.net = new_net(num_contexts, norm, rate, synchronized)
         self.number = num_contexts * each
         options = TrainerOptions(**options)
         self.trainer = backend.Trainer(self.net, loss.SoftmaxCrossEntropyLoss(), options)
@@ -87,6 +87,7 @@ COMPARED = {
     "everything": (FULL, FULL),
     "parts": ({"norm": False, "each": 2}, {"norm": False}),
     "parts, clipped": ({"norm": False, "each": 2, **FULL}, {"norm": False, **FULL}),
+    "parts, hybridized": ({"norm": False, "each": 2, "compile": True}, {"norm": False}),
     "local": ({"kvstore": "local"}, {}),
 }
 
@@ -120,6 +121,17 @@ def from_state(run, other):
 
     backend.set_parameters(run.net, backend.get_parameters(other.net))
     run.trainer.load_state(other.trainer.state())
+
+
+def resume_with_own_norms(results):
+    """As above, with norms that each context has by itself: their statistics are a mean then."""
+    whole, first, second = (Run(2, synchronized=False) for _ in range(3))
+    whole.steps(range(4))
+    first.steps(range(2))
+    from_state(second, first)
+    second.steps(range(2, 4))
+    for kind, run in (("whole", whole), ("resumed", second)):
+        results |= {f"{kind}/own/{key}": value for key, value in run.kept().items()}
 
 
 def dropped(results):
@@ -178,7 +190,7 @@ def too_few_parts():
 
 def work(path):
     results = {}
-    for fill in (compare, resume, dropped):
+    for fill in (compare, resume, resume_with_own_norms, dropped):
         fill(results)
     np.savez(path, **results)
 
@@ -225,6 +237,13 @@ def test_a_run_on_several_contexts_goes_on_bit_for_bit(results, contexts):
     assert ours.keys() == expected.keys()
     for key, value in expected.items():
         np.testing.assert_array_equal(ours[key], value, err_msg=key)
+
+
+def test_norms_of_each_context_go_on_from_their_mean(results):
+    ours, expected = (below(results, f"{kind}/own/") for kind in ("resumed", "whole"))
+    for key, value in expected.items():
+        tolerance = 1e-7 if "running" in key else 0
+        np.testing.assert_allclose(ours[key], value, rtol=tolerance, atol=tolerance, err_msg=key)
 
 
 def test_dropout_differs_by_context_and_step_and_follows_from_the_seed(results):

@@ -45,6 +45,9 @@ class Trainer:
             kvstore=options.kvstore,
             update_on_kvstore=False,  # there, gradients cannot be clipped nor states be read
         )
+        # The first call gives all devices the first one's values. In a step, it would undo what
+        # the norms of the others have learned in it.
+        self.optimizer.allreduce_grads()
         if options.compile:
             net.hybridize(static_alloc=True)
         self._threads = DeviceThreads(len(self.devices)) if len(self.devices) > 1 else None
