@@ -176,7 +176,7 @@ class _Run:
             sent = self._sent.popleft()
             value = float(backend.all_sum(float(backend.as_numpy(sent.loss).sum())))
             if not np.isfinite(value):
-                raise FloatingPointError(self._not_finite(sent.step, sent.rate, value))
+                raise self._stopped(sent.step, f"the loss of step {sent.step} is {value}")
             self.progress.loss_sum += value
             self._note(sent.step, sent.rate, sent.speed, value)
 
@@ -187,13 +187,13 @@ class _Run:
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
 
-    def _not_finite(self, step, rate, value):
-        epoch, number = divmod(step, len(self.batches))
-        files = "\n  ".join(map(str, self.batches.files(epoch, number)))
-        return (
-            f"the loss of step {step} is {value}, at learning rate {rate:.3g}; training stops, and "
-            f"{self.folder.last_state()}. A smaller --lr, a --warmup or --clip-norm may help, or "
-            f"there is something wrong with a file of the batch:\n  {files}"
+    def _stopped(self, step: int, what: str) -> FloatingPointError:
+        rate = poly(step, self.total, self.config.lr, warmup=self.config.warmup)
+        files = "\n  ".join(map(str, self.batches.files(*divmod(step, len(self.batches)))))
+        return FloatingPointError(
+            f"{what}, at learning rate {rate:.3g}; training stops, and {self.folder.last_state()}. "
+            "A smaller --lr, a --warmup or --clip-norm may help, or something is wrong with a file "
+            f"of the batch:\n  {files}"
         )
 
     def _save(self):
@@ -204,10 +204,8 @@ class _Run:
         weights = backend.get_parameters(self.net)
         broken = [name for name, value in weights.items() if not np.isfinite(value).all()]
         if broken:
-            raise FloatingPointError(
-                f"after step {self.progress.step}, {broken[0]} and {len(broken) - 1} other weights "
-                f"are not finite; {self.folder.last_state()}. A smaller --lr may help"
-            )
+            step = self.progress.step - 1
+            raise self._stopped(step, f"{len(broken)} weights are not finite after step {step}")
         arrays = {f"net/{name}": value for name, value in weights.items()}
         arrays |= {f"trainer/{name}": value for name, value in self.trainer.state().items()}
         progress = self.progress

@@ -186,7 +186,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_files(options):
     with pytest.raises(FloatingPointError) as error:
         train(TrainConfig(**broken, resume=str(RUN / "checkpoint.params")))
     told = str(error.value)
-    assert "of step" in told and "learning rate" in told and ".jpg" in told
+    assert "step" in told and "learning rate" in told and ".jpg" in told
     assert stands.is_file()
 
 
