@@ -1,0 +1,82 @@
+"""What a trainer does under torch alone: half precision, loss scaling, layouts in memory."""
+
+import numpy as np
+import pytest
+import torch
+
+from gluonvision import backend
+from gluonvision.backend.trainer_options import TrainerOptions
+from gluonvision.loss import get_loss
+from gluonvision.model_zoo import FCN
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.standard_normal((2, 3, 48, 48)).astype("float32")
+LABEL = RANDOM.integers(-1, 3, (2, 48, 48)).astype("int32")
+
+
+def new_trainer(dropout=0.0, **options):
+    backend.seed(5)
+    net = FCN(3, "mobilenet_v2", pretrained_base=False)
+    net.head.block[3].p = dropout  # what it draws goes by the layout in memory
+    return backend.Trainer(net, get_loss("ce"), TrainerOptions(**options))
+
+
+def losses(trainer, steps):
+    taken = []
+    for step in steps:
+        backend.reseed(1, step)
+        taken.append(trainer.step(backend.array(X), backend.array(LABEL), 0.002))
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [
+        ({"precision": "bf16"}, 0.05),
+        ({"precision": "fp16"}, 0.05),  # the first steps seek the scale
+        ({"channels_last": True}, 1e-3),
+        ({"deterministic": True}, 0),
+    ],
+    ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else "",
+)
+def test_losses_are_those_of_single_precision(options, tolerance):
+    plain, ours = losses(new_trainer(), range(3)), losses(new_trainer(**options), range(3))
+    torch.use_deterministic_algorithms(False)
+    np.testing.assert_allclose(ours, plain, atol=tolerance)
+    assert plain[-1] < plain[0]
+    assert tolerance == 0 or ours != plain or "channels_last" in options
+
+
+@pytest.mark.parametrize(
+    "options", [{"precision": "fp16", "ema_decay": 0.9}, {"precision": "bf16"}]
+)
+def test_half_precision_goes_on_bit_for_bit(options):
+    whole, first, second = (new_trainer(dropout=0.1, **options) for _ in range(3))
+    expected = losses(whole, range(4))
+    losses(first, range(2))
+    backend.set_parameters(second.net, backend.get_parameters(first.net))
+    second.load_state(first.state())
+    assert losses(second, range(2, 4)) == expected[2:]
+    for name, value in backend.get_parameters(whole.net).items():
+        np.testing.assert_array_equal(backend.get_parameters(second.net)[name], value, name)
+
+
+def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_the_scale_is_lowered():
+    trainer = new_trainer(precision="fp16")
+    losses(trainer, [0])
+    trainer._scaler.load_state_dict(trainer._scaler.state_dict() | {"scale": 2.0**120})
+    before = backend.get_parameters(trainer.net)
+    losses(trainer, [1])
+    for name, value in backend.get_parameters(trainer.net).items():
+        if "running" not in name:
+            np.testing.assert_array_equal(value, before[name], name)
+    assert trainer.state()["scaler/scale"][0] < 2.0**120
+
+
+def test_weights_in_channels_last_are_saved_as_any():
+    plain, ours = new_trainer(), new_trainer(channels_last=True)
+    weight = ours.net.pretrained.features[0][0].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    for name, value in backend.get_parameters(ours.net).items():
+        assert value.flags.c_contiguous
+        np.testing.assert_array_equal(value, backend.get_parameters(plain.net)[name])
