@@ -656,14 +656,14 @@ class TestSkipBroken:
             VOCSegmentationDataset(root, skip_broken=True)
 
     def test_option_of_the_command_line(self, miniature):
-        from gluonvision.segmentation.config import parse_arguments
-        from gluonvision.segmentation.train import _training_batches
+        from gluonvision.segmentation import build
+        from gluonvision.segmentation.command_line import parse_arguments
 
         root = miniature("pascal_voc")
         self._break(root)
         command = ["--data-folder", str(root), "--train-split", "trainval", "--skip-broken"]
-        loader = _training_batches(parse_arguments("", command))
-        assert names_of(loader.dataset) == ["2012_000002", "2012_000005"]
+        dataset = build.training_data(parse_arguments("", command))
+        assert names_of(dataset) == ["2012_000002", "2012_000005"]
 
     def test_only_images_count_for_predicting(self, miniature):
         root = miniature("pascal_voc")

@@ -17,6 +17,7 @@ import pytest
 
 from gluonvision.model_zoo import weights as store
 from gluonvision.model_zoo.weights import (
+    OWN_FILES,
     WeightsFile,
     find_weights,
     get_weights,
@@ -250,9 +251,11 @@ ROWS = [(name, each) for name, choices in ALL.items() for each in choices]
 
 @pytest.mark.parametrize(("name", "row"), ROWS, ids=[f"{name}-{row.file}" for name, row in ROWS])
 def test_row_is_sound(name, row):
-    assert row.mirrors
+    is_own = row.format == "gluonvision"
+    assert bool(row.mirrors) != is_own
+    assert (OWN_FILES / row.file).is_file() == is_own
     assert all(url.startswith("https://") for url in row.mirrors)
-    assert row.format in ("gluoncv", "mxnet-zoo", "torchvision", "timm")
+    assert row.format in ("gluonvision", "gluoncv", "mxnet-zoo", "torchvision", "timm")
     assert row.licence
     digits = (row.checksum or "").partition(":")[2]
     if row.checksum is None:

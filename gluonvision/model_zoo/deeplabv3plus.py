@@ -5,6 +5,7 @@ import functools
 
 from gluonvision.backend import HybridBlock, nn
 from gluonvision.model_zoo.deeplabv3 import ASPP, ASPP_CHANNELS, atrous_rates
+from gluonvision.model_zoo.published import register_own
 from gluonvision.model_zoo.segbase import SegBaseModel
 from gluonvision.nn import conv_bn_relu, norm_relu, separable_conv_bn_relu
 
@@ -70,3 +71,6 @@ class DeepLabV3Plus(SegBaseModel):
         if self.auxlayer is None:
             return scores
         return scores, self.resize(F, self.auxlayer(c3), x)
+
+
+register_own(DeepLabV3Plus, "deeplabv3plus_mobilenet_v2_camvid", "mobilenet_v2", "camvid")

@@ -4,7 +4,13 @@ from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo.importers import find_pretrained, load_weights
 from gluonvision.model_zoo.registry import register_model
 
-_DATASETS = {"voc": "pascal_voc", "coco": "coco", "ade": "ade20k", "citys": "citys"}
+_DATASETS = {
+    "voc": "pascal_voc",
+    "coco": "coco",
+    "ade": "ade20k",
+    "citys": "citys",
+    "camvid": "camvid",
+}
 _DOC = """{model} on {backbone}, trained by {publisher} on {dataset} ({nclass} classes).
 
 ``pretrained=True`` loads those weights from the store in ``root``, a string those of that file;
@@ -24,6 +30,11 @@ def register_torchvision(model, prefix, backbones):
     for backbone in backbones:
         name = f"{prefix}_{backbone}_coco"
         _register(model, name, backbone, "coco", "torchvision", align_corners=False)
+
+
+def register_own(model, name, backbone, dataset):
+    """Register a model whose weights come with the package."""
+    _register(model, name, backbone, dataset, "this project")
 
 
 def _register(model, name, default_backbone, dataset, publisher, **defaults):

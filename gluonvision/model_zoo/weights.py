@@ -25,6 +25,8 @@ from gluonvision.utils.locking import locked
 
 logger = logging.getLogger(__name__)
 
+# Weights that come with the package, each with a card.
+OWN_FILES = Path(__file__).parent / "files"
 # The largest published file, DeepLabV3 with ResNet152, is below 400 MB.
 MAX_UNPACKED = 1 << 30
 
@@ -33,8 +35,8 @@ MAX_UNPACKED = 1 << 30
 class WeightsFile:
     """A file of weights on this machine, and the naming scheme of what is in it.
 
-    `format` is "gluoncv", "mxnet-zoo" (both `.params`), "torchvision" (`.pth`) or "timm"
-    (`.safetensors` or `.pth`).
+    `format` is "gluonvision", "gluoncv", "mxnet-zoo" (all `.params`), "torchvision" (`.pth`) or
+    "timm" (`.safetensors` or `.pth`).
     """
 
     path: Path
@@ -95,8 +97,9 @@ def find_weights(
     choices = get_weights(name)
     folder = weights_folder(root)
     for weights in choices:
-        if _is_right(folder / weights.file, weights):
-            return WeightsFile(folder / weights.file, weights.format)
+        for place in (OWN_FILES, folder):
+            if _is_right(place / weights.file, weights):
+                return WeightsFile(place / weights.file, weights.format)
     get = partial(download, progress=progress, timeout=timeout)
     failures: list[tuple[str, str]] = []
     for weights in choices:

@@ -64,6 +64,11 @@ def _params(model, sha1, form, score):
     return Weights(f"{stem}.params", form, f"sha1:{sha1}", mirrors, "Apache-2.0", score)
 
 
+def _own(file, sha256, licence, score):
+    """A file that comes with the package."""
+    return Weights(file, "gluonvision", f"sha256:{sha256}", (), licence, score)
+
+
 def _torchvision(file, score):
     """A torchvision file: its name ends with the first 8 digits of its SHA256."""
     digits = file.rsplit("-", 1)[1].removesuffix(".pth")
@@ -220,6 +225,14 @@ BACKBONES: dict[str, tuple[Weights, ...]] = {
 SEGMENTATION: dict[str, tuple[Weights, ...]] = {
     **{name: _gluoncv_segmentation(name) for name in _GLUONCV_SEGMENTATION},
     **{name: _torchvision_segmentation(name) for name in _TORCHVISION_SEGMENTATION},
+    "deeplabv3plus_mobilenet_v2_camvid": (
+        _own(
+            "deeplabv3plus_mobilenet_v2_camvid.params",
+            "e9be1920f6cecc43e71a4dd4081349ecf85fe4581ce2d4806aad8d5e21d272f3",
+            "Apache-2.0; the data, CamVid, is for research alone",
+            Score(66.9, "mIoU", "CamVid val, 480x360", "its card, beside the file"),
+        ),
+    ),
 }
 # the backbone's short name here, and its name in MXNet
 ALIASES: dict[str, str] = {

@@ -15,8 +15,11 @@ from gluonvision.backend import (
     get_parameters,
     parameters_file,
 )
+from gluonvision.data import get_segmentation_dataset
+from gluonvision.metrics import SegmentationMetric
 from gluonvision.model_zoo import DeepLabV3, get_model, list_models, weights
 from gluonvision.model_zoo.weights_table import BACKBONES
+from gluonvision.segmentation import predict
 
 UNPUBLISHED = {"fcn_resnet50_voc", "resnet18_v1s", "resnet34_v1s"}
 
@@ -136,3 +139,13 @@ def _sees(branch, distance):
     x = np.zeros((1, 512, 1, 41), np.float32)
     x[..., distance] = 1
     return bool(np.any(as_numpy(evaluate(branch, array(x)))[..., 0]))
+
+
+def test_the_model_that_comes_with_the_package_segments_a_street(shared_data):
+    data = get_segmentation_dataset("camvid", shared_data / "camvid", "val", mode="val")
+    net = get_model("deeplabv3plus_mobilenet_v2_camvid", pretrained=True)
+    metric = SegmentationMetric(data.num_class)
+    for i in (0, 50, 100):
+        image, label = data[i]
+        metric.update(predict(net, image), label)
+    assert metric.compute().pixel_accuracy > 0.85

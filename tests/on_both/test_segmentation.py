@@ -97,7 +97,9 @@ def test_a_model_fits_five_images_that_it_sees_often(voc_like, in_folder):
         data_folder=str(voc_like),
         train_split="trainval",
         epochs=40,
-        lr=0.1,
+        optimizer="adamw",
+        lr=0.003,
+        val_every=40,
     )
     net, _ = load_run(train(config))
     scores = evaluate(net, VOCSegmentationDataset(voc_like, "trainval", mode="val"))
