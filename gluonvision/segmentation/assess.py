@@ -13,6 +13,7 @@ from gluonvision.segmentation.checkpoint import BEST
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.evaluate import evaluate
 from gluonvision.segmentation.predict import predict
+from gluonvision.segmentation.states import is_state
 from gluonvision.utils import get_mask
 
 
@@ -21,7 +22,7 @@ def assess(config: TrainConfig) -> SegmentationScores:
 
     On all of the configuration's devices; the images are those of ``config.val_split``.
     """
-    config = _with_weights(config)
+    config, _ = _with_weights(config)
     build.validation_data(config)  # what is wrong with the data shows before processes start
     scores = backend.launch(_scores, config, backend.device_count(config.ngpus, config.no_cuda))
     if backend.rank() == 0:
@@ -32,15 +33,15 @@ def assess(config: TrainConfig) -> SegmentationScores:
 def write_masks(config: TrainConfig) -> Path:
     """The masks that ``config.resume`` gives, as the data set's own mask files; their folder.
 
-    A file is named as its image, in ``masks`` in the run's folder. The images are those of
+    A file is named as its image, in ``masks`` beside the weights. The images are those of
     ``config.val_split``, which needs no masks.
     """
-    config = _with_weights(config)
+    config, weights = _with_weights(config)
     images = get_segmentation_dataset(
         config.dataset, root=config.data_folder, split=config.val_split, mode="test"
     )
     net = build.build_model(config, backend.devices(1, config.no_cuda))
-    folder = config.folder / "masks"
+    folder = weights.parent / "masks"
     folder.mkdir(parents=True, exist_ok=True)
     for i in tqdm(range(len(images)), unit="image", desc="writing masks"):
         image, name = images[i]
@@ -54,12 +55,14 @@ def _scores(config):
     return evaluate(net, validation, config.test_batch_size, config.workers)
 
 
-def _with_weights(config):
-    """The configuration with a file of weights to read, by default the run's best."""
+def _with_weights(config) -> tuple[TrainConfig, Path]:
+    """The configuration with a file of weights to read, by default the run's best; that file."""
+    if is_state(config.resume):
+        raise ValueError(f"{config.resume} is a state; name its run's checkpoint.params instead")
     weights = build.start_weights(config) or str(config.folder / BEST)
     if not Path(weights).is_file():
         raise FileNotFoundError(f"{weights}: no such file; name the weights by --resume FILE")
-    return dataclasses.replace(config, resume=weights)
+    return dataclasses.replace(config, resume=weights), Path(weights)
 
 
 def _print(config, scores):

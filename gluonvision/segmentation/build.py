@@ -11,6 +11,7 @@ from gluonvision.model_zoo import get_segmentation_model, load_weights
 from gluonvision.model_zoo.segmentation import check_names
 from gluonvision.segmentation.checkpoint import check_weights, model_options
 from gluonvision.segmentation.config import TrainConfig
+from gluonvision.segmentation.run_folder import RunFolder
 from gluonvision.segmentation.states import is_state
 
 
@@ -44,6 +45,9 @@ def validation_data(config: TrainConfig):
 def check(config: TrainConfig, num_devices: int) -> None:
     """Raise what is wrong with names, sizes and data, before processes start and weights come."""
     check_names(config.model, config.backbone)
+    for name in (start_weights(config), config.backbone_weights):
+        if name is not None and not Path(name).is_file():
+            raise FileNotFoundError(f"{name}: no such file of weights; check its name")
     get_loss(config.loss)
     if config.class_weights not in ("none", *KINDS):
         raise ValueError(
@@ -74,7 +78,7 @@ def training_batches(config: TrainConfig, dataset) -> DataLoader:
 
 def build_model(config: TrainConfig, devices: list):
     """The model of a configuration, with the weights that it is to start from."""
-    weights = start_weights(config)
+    weights, goes_on = start_weights(config), RunFolder(config).start_state() is not None
     facts = dataset_meta(config.dataset, config.data_folder)
     if config.nclass not in (None, facts.num_class):
         raise ValueError(
@@ -85,7 +89,7 @@ def build_model(config: TrainConfig, devices: list):
         config.model,
         facts,
         config.backbone,
-        pretrained_base=False if weights else pretrained_base,
+        pretrained_base=False if weights or goes_on else pretrained_base,
         norm_layer=nn.SyncBatchNorm if config.syncbn else nn.BatchNorm,
         norm_kwargs=_norm_options(config, devices),
         **model_options(config),
@@ -129,4 +133,11 @@ def _set_multipliers(net, config):
 
 def _start_from(net, path, new_classifier):
     check_weights(Path(path))
-    load_weights(net, path, new_classifier=new_classifier)
+    try:
+        load_weights(net, path, new_classifier=new_classifier)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. On the command line: --model, --backbone, --aux and --output-stride have to "
+            "be those of the weights (config.json beside them has them); --new-classifier begins "
+            "the last layers anew for other classes"
+        ) from error

@@ -16,7 +16,7 @@ from gluonvision.utils import atomic
 from gluonvision.utils.hashing import file_digest
 
 WEIGHTS, BEST = "checkpoint.params", "best.params"
-_CONFIG = "config.json"
+CONFIG = "config.json"
 
 
 def save_run(config: TrainConfig, net) -> Path:
@@ -31,7 +31,7 @@ def save_run(config: TrainConfig, net) -> Path:
 def save_config(config: TrainConfig) -> None:
     """Write the configuration into the run's folder, which is made."""
     config.folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(config.folder / _CONFIG, config.to_json())
+    atomic.write_text(config.folder / CONFIG, config.to_json())
 
 
 def save_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
@@ -69,7 +69,7 @@ def load_run(weights: Path):
 
     The data set is a name, or, for a ``folder``, the facts that lie in it.
     """
-    path = weights.with_name(_CONFIG)
+    path = weights.with_name(CONFIG)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; weights of a run lie beside the configuration that it saved"

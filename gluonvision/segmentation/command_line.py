@@ -13,7 +13,10 @@ def parse_arguments(description: str, arguments: list[str] | None = None) -> Tra
     ``--config FILE`` gives defaults, which the other options override.
     """
     parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=description,
+        usage="%(prog)s [--OPTION VALUE ...]; --help lists the options",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="YAML file of options, as OPTION: VALUE")
     for field in dataclasses.fields(TrainConfig):
@@ -30,13 +33,14 @@ def parse_arguments(description: str, arguments: list[str] | None = None) -> Tra
 
 
 def _add_option(parser, field):
-    name = field.name.replace("_", "-")
-    # GluonCV's script writes --start_epoch.
-    flags = list(dict.fromkeys([f"--{name}", f"--{field.name}"]))
-    common = {"default": field.default, "help": field.metadata["help"]}
     if field.type is bool:
-        action = "store_true" if field.name.startswith("no_") else argparse.BooleanOptionalAction
-        parser.add_argument(*flags, action=action, **common)
+        is_flag = field.name.startswith("no_")
+        kind = {"action": "store_true" if is_flag else argparse.BooleanOptionalAction}
     else:
-        kind = next(t for t in (*typing.get_args(field.type), field.type) if t is not type(None))
-        parser.add_argument(*flags, type=kind, metavar=name.upper(), **common)
+        named = next(t for t in (*typing.get_args(field.type), field.type) if t is not type(None))
+        kind = {"type": named, "metavar": "VALUE"}
+    name = field.name.replace("_", "-")
+    parser.add_argument(f"--{name}", default=field.default, help=field.metadata["help"], **kind)
+    if "_" in field.name:  # GluonCV's script writes --start_epoch
+        hidden = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+        parser.add_argument(f"--{field.name}", dest=field.name, **hidden, **kind)

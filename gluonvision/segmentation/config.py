@@ -88,7 +88,7 @@ class TrainConfig:
         False, "begin the last layers anew where --resume's have another number of classes"
     )
     overwrite: bool = _option(False, "replace a run of the same name", free=True)
-    checkname: str = _option("default", "name of the run: runs/DATASET/MODEL/CHECKNAME")
+    checkname: str = _option("default", "name of the run: runs/DATASET/MODEL/CHECKNAME", free=True)
     save_every: int = _option(0, "steps between saved states, beside every epoch's", free=True)
     keep: int = _option(2, "how many states are kept, beside the best one's", free=True)
     tensorboard: bool = _option(True, "write TensorBoard's files if it is installed", free=True)
@@ -172,11 +172,11 @@ def read_options(path: str) -> dict[str, typing.Any]:
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not readable as YAML: {error}") from error
     known = {field.name: field for field in dataclasses.fields(TrainConfig)}
-    if not isinstance(options, dict) or not options.keys() <= known.keys():
-        unknown = sorted(map(str, options.keys() - known.keys())) if options else []
-        raise ValueError(
-            f"{path}: expected lines of OPTION: VALUE; unknown options: {', '.join(unknown)}"
-        )
+    if not isinstance(options, dict):
+        raise ValueError(f"{path}: expected lines of OPTION: VALUE, got {options!r}")
+    options = {str(name).replace("-", "_"): value for name, value in options.items()}
+    if unknown := sorted(options.keys() - known.keys()):
+        raise ValueError(f"{path}: unknown options: {', '.join(unknown)}; --help lists all")
     return {name: _number(value, known[name]) for name, value in options.items()}
 
 

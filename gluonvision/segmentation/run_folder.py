@@ -1,16 +1,20 @@
 """The folder of a run: begun, gone on with, and what is saved into it."""
 
+import contextlib
+import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from gluonvision.segmentation import states
-from gluonvision.segmentation.checkpoint import WEIGHTS, save_config, save_weights
+from gluonvision.segmentation.checkpoint import CONFIG, WEIGHTS, save_config, save_weights
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.environment import describe_environment
 from gluonvision.utils import atomic
+from gluonvision.utils.locking import locked
 
 
 class RunFolder:
@@ -28,22 +32,40 @@ class RunFolder:
         found = states.list_states(self.states) if resume == "auto" else []
         return found[-1] if found else None
 
+    @contextlib.contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keep other processes out of the folder; BlockingIOError where one is at work in it."""
+        try:
+            with locked(self.path, wait=False):
+                yield
+        except BlockingIOError:
+            raise BlockingIOError(
+                f"another process trains in {self.path}; wait for it, or choose another --checkname"
+            ) from None
+
+    def first_weights(self) -> str | None:
+        """The weights that the run in this folder was begun from, None without one or without."""
+        path = self.path / CONFIG
+        resume = TrainConfig.from_json(path).resume if path.is_file() else None
+        return None if resume == "auto" or states.is_state(resume) else resume
+
     def prepare(self) -> None:
         """Make the folder fit for the run, before anything is trained.
 
         Raises FileExistsError where another run would be overwritten, and ValueError for a state
         that is damaged or of another configuration; nothing is changed then.
         """
-        state = self.start_state()
+        config, state = self.config, self.start_state()
         if state is not None:
-            self._check_config(states.read_state(state)[1])
+            self._check_config(state)
+            config = dataclasses.replace(config, resume=self.first_weights() or config.resume)
             if state.parent.resolve() == self.states.resolve():
                 states.set_aside_later(state)
         elif self._is_used():
-            self._clear()
+            self._move_aside()
         for leftover in self.path.rglob(atomic.TEMPORARY):
             leftover.unlink()  # of a run that was killed while it wrote
-        save_config(self.config)
+        save_config(config)
         self._note_environment()
 
     def save_state(self, step: int, arrays: dict[str, np.ndarray], header: dict, best: int) -> None:
@@ -70,20 +92,27 @@ class RunFolder:
     def _is_used(self) -> bool:
         return (self.path / WEIGHTS).exists() or bool(states.list_states(self.states))
 
-    def _clear(self) -> None:
+    def _move_aside(self) -> None:
         if not self.config.overwrite:
             raise FileExistsError(
-                f"{self.path} holds a run already; go on with it by --resume auto, choose another "
-                "--checkname, or replace it by --overwrite"
+                f"{self.path} holds a run already; go on with it by --resume auto (if it has "
+                "states), choose another --checkname, or replace it by --overwrite"
             )
-        shutil.rmtree(self.path)
+        old = self.path.with_name(f"{self.path.name}.replaced")
+        resume = self.config.resume
+        if resume and self.path.resolve() in Path(resume).resolve().parents:
+            raise ValueError(
+                f"--overwrite would move {resume}, which --resume names; choose another --checkname"
+            )
+        shutil.rmtree(old, ignore_errors=True)
+        self.path.rename(old)
 
-    def _check_config(self, header: dict) -> None:
-        saved = header["config"]
+    def _check_config(self, state: Path) -> None:
+        saved = states.read_state(state)[1]["config"]
         different = {n: v for n, v in self.config.lasting().items() if saved.get(n, v) != v}
         if different:
             told = "; ".join(f"{n}: {saved[n]!r}, now {v!r}" for n, v in different.items())
             raise ValueError(
-                f"the run in {self.path} was begun with other options ({told}); go on with its "
-                "own, or begin another with another --checkname"
+                f"the run of {state} was begun with other options ({told}); go on with its own, or "
+                "begin another from its checkpoint.params, with another --checkname"
             )

@@ -44,9 +44,14 @@ def train(config: TrainConfig) -> Path:
     num_devices = backend.device_count(config.ngpus, config.no_cuda)
     build.check(config, num_devices)
     folder = RunFolder(config)
-    if backend.rank() == 0:
-        folder.prepare()
-    stopped_by, step = backend.launch(_train, config, num_devices)
+    if config.resume == "auto" and folder.start_state() is None:
+        # Stopped before its first state, it begins where it began.
+        config = dataclasses.replace(config, resume=folder.first_weights() or "auto")
+        folder = RunFolder(config)
+    with folder.reserved() if backend.rank() == 0 else contextlib.nullcontext():
+        if backend.rank() == 0:
+            folder.prepare()
+        stopped_by, step = backend.launch(_train, config, num_devices)
     if stopped_by:
         raise Interrupted(stopped_by, step, folder.states)
     return folder.path / WEIGHTS
@@ -104,6 +109,19 @@ class _Run:
             disable=not self.is_first,
         )
         self.log = self._open_log() if self.is_first else None
+        self._say_what_begins(training)
+
+    def _say_what_begins(self, training):
+        state, weights = self.folder.start_state(), build.start_weights(self.config)
+        begun = f"from {state or weights}" if state or weights else "anew"
+        devices = backend.world_size() * len(self.devices)
+        if not self.is_first:
+            return
+        self.bar.write(
+            f"{self.folder.path}: {begun}, at step {self.progress.step} of {self.total}; "
+            f"{len(training)} images for training and {len(self.validation)} for validation, "
+            f"{len(self.validation.classes)} classes; {devices} x {self.devices[0]}"
+        )
 
     def train(self, stop) -> int:
         """Train to the end, or to the step at which a signal asked to stop: its number, or 0."""

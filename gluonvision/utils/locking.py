@@ -11,15 +11,16 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike) -> Iterator[None]:
+def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
     """Hold `path + '.lock'` against other threads and processes, waiting for it if need be.
 
     The lock is the operating system's, on the open file: the one of a killed process is free.
+    Raises BlockingIOError where another holds it and `wait` is false.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(path.name + ".lock")
-    handle = _acquire(lock)
+    handle = _acquire(lock, wait)
     try:
         yield
     finally:
@@ -29,11 +30,11 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
         handle.close()
 
 
-def _acquire(lock: Path):
+def _acquire(lock: Path, wait: bool):
     while True:
         handle = open(lock, "ab")  # noqa: SIM115
         try:
-            _lock_handle(handle, lock)
+            _lock_handle(handle, lock, wait)
             # Its last holder removed the file, and another may have made a new one: a lock on the
             # removed file would exclude nobody.
             with contextlib.suppress(FileNotFoundError):
@@ -45,11 +46,15 @@ def _acquire(lock: Path):
         handle.close()
 
 
-def _lock_handle(handle, lock: Path) -> None:
+def _lock_handle(handle, lock: Path, wait: bool) -> None:
     try:
         if not _try_lock(handle):
+            if not wait:
+                raise BlockingIOError(f"another process holds {lock}")
             logger.info("waiting for another process, which holds %s", lock)
             _wait_lock(handle)
+    except BlockingIOError:
+        raise
     except OSError as error:
         raise OSError(
             error.errno,

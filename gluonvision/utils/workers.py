@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from multiprocessing import connection, get_context
 from typing import NamedTuple
 
+from tqdm import tqdm
+
 # How long the others may take to say why they end too, once one has failed: seconds.
 _GRACE = 2.0
 
@@ -146,6 +148,8 @@ def _child(work, argument, environment, result, lifeline):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     os.environ.update(environment)
+    # tqdm's own is shared by processes, and is reported as leaked where one leaves at once.
+    tqdm.set_lock(threading.RLock())
     try:
         result.send(("returned", work(argument)))
     except BaseException:

@@ -12,7 +12,10 @@ import pytest
 
 from gluonvision import backend
 from gluonvision.segmentation import TrainConfig, build_model, states, train
+from gluonvision.segmentation.assess import assess, write_masks
 from gluonvision.segmentation.checkpoint import check_weights
+from gluonvision.segmentation.command_line import parse_arguments
+from gluonvision.segmentation.run_folder import RunFolder
 from gluonvision.segmentation.run_log import read_log
 
 TESTS = Path(__file__).parents[1]
@@ -168,8 +171,66 @@ def test_a_run_is_neither_overwritten_nor_gone_on_with_under_other_options(optio
     with pytest.raises(ValueError, match=r"lr: 0\.01, now 0\.02"):
         train(TrainConfig(**options | {"lr": 0.02}, resume="auto"))
     assert everything(RUN) == before
+    inside = str(RUN / "checkpoint.params")
+    with pytest.raises(ValueError, match="--overwrite would move"):
+        train(TrainConfig(**options, overwrite=True, resume=inside))
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.params"):
+        train(TrainConfig(**options, overwrite=True, resume="nowhere.params"))
+    assert everything(RUN) == before
     train(TrainConfig(**options, overwrite=True))
     assert everything(RUN) == before
+    assert everything(RUN.with_name("default.replaced")) == before
+
+
+def test_a_fine_tuning_killed_before_its_first_state_begins_from_its_weights_again(options):
+    weights = train(TrainConfig(**options))
+    tuned = options | {"checkname": "tuned", "resume": str(weights)}
+    # Killed before the first update.
+    code, said = finish(start(TESTS / "killed_run.py", 9, *arguments(tuned)))
+    assert code == -signal.SIGKILL, said
+    train(TrainConfig(**tuned | {"resume": "auto"}))
+    train(TrainConfig(**tuned | {"checkname": "whole"}))
+    assert everything(RUN.with_name("tuned")) == everything(RUN.with_name("whole"))
+    config = TrainConfig.from_json(RUN.with_name("tuned") / "config.json")
+    assert config.resume == str(weights)
+
+
+def test_a_second_process_keeps_out_of_the_folder(options):
+    config = TrainConfig(**options)
+    with RunFolder(config).reserved(), pytest.raises(BlockingIOError, match="another process"):
+        train(config)
+    assert not RUN.exists()
+
+
+def test_a_state_is_not_judged_in_place_of_weights(options):
+    train(TrainConfig(**options))
+    state = str(states.list_states(RUN / "states")[-1])
+    with pytest.raises(ValueError, match="name its run's checkpoint"):
+        assess(TrainConfig(**options, resume=state))
+    scores = assess(TrainConfig(**options, resume=str(RUN / "best.params")))
+    logged = [r["mean_iou"] for r in read_log(RUN / "log.jsonl") if r["kind"] == "epoch"]
+    assert scores.mean_iou == max(logged)
+    folder = write_masks(TrainConfig(**options, resume=str(RUN / "best.params")))
+    assert folder == RUN / "masks" and len(list(folder.glob("*.png"))) == 2
+
+
+def test_options_come_from_a_file_and_the_command_line_goes_first(tmp_path):
+    path = tmp_path / "options.yaml"
+    path.write_text("lr: 1e-4\nno-cuda: true\nhead_lr_mult: 2\n")
+    config = parse_arguments("", ["--config", str(path), "--head-lr-mult", "3", "--start_epoch=1"])
+    assert config == TrainConfig(lr=1e-4, no_cuda=True, head_lr_mult=3.0, start_epoch=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [("- lr", "expected lines"), ("learning: 1", "unknown options: learning"), ("lr: {", "YAML")],
+)
+def test_a_file_of_options_that_is_none_is_refused(content, told, tmp_path, capsys):
+    path = tmp_path / "options.yaml"
+    path.write_text(content)
+    with pytest.raises(SystemExit):
+        parse_arguments("", ["--config", str(path)])
+    assert told in capsys.readouterr().err
 
 
 def test_a_finished_run_that_is_resumed_does_nothing(options):

@@ -25,7 +25,7 @@ def device_count(number: int | None = None, no_cuda: bool = False) -> int:
     Raises ValueError where there are fewer GPUs.
     """
     found = 0 if no_cuda else mx.context.num_gpus()
-    if found and number is not None and number > found:
+    if not no_cuda and number is not None and number > found:
         raise ValueError(
             f"ngpus={number}: {found} are visible; ask for no more, or for CPU contexts by "
             "--no-cuda"

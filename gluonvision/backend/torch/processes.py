@@ -59,7 +59,7 @@ def device_count(number: int | None = None, no_cuda: bool = False) -> int:
     if started_by_torchrun():
         return int(os.environ["WORLD_SIZE"])
     found = 0 if no_cuda else num_gpus()
-    if found and number is not None and number > found:
+    if not no_cuda and number is not None and number > found:
         raise ValueError(
             f"ngpus={number}: {found} are visible; ask for no more, or for CPU processes by "
             "--no-cuda"
