@@ -59,8 +59,8 @@ class RunFolder:
         if state is not None:
             self._check_config(state)
             config = dataclasses.replace(config, resume=self.first_weights() or config.resume)
-            if state.parent.resolve() == self.states.resolve():
-                states.set_aside_later(state)
+        if state is not None and state.parent.resolve() == self.states.resolve():
+            states.set_aside_later(state)
         elif self._is_used():
             self._move_aside()
         for leftover in self.path.rglob(atomic.TEMPORARY):

@@ -202,6 +202,17 @@ def test_a_second_process_keeps_out_of_the_folder(options):
     assert not RUN.exists()
 
 
+def test_another_run_goes_on_from_a_state_in_a_folder_of_its_own(options, undisturbed):
+    train(TrainConfig(**options | {"keep": 9}))
+    before, state = everything(RUN), str(states.list_states(RUN / "states")[1])
+    train(TrainConfig(**options | {"checkname": "other", "resume": state}))
+    other = everything(RUN.with_name("other"))
+    assert other["checkpoint.params"] == undisturbed["checkpoint.params"]
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        train(TrainConfig(**options | {"checkname": "other", "resume": state}))
+    assert everything(RUN) == before and everything(RUN.with_name("other")) == other
+
+
 def test_a_state_is_not_judged_in_place_of_weights(options):
     train(TrainConfig(**options))
     state = str(states.list_states(RUN / "states")[-1])
