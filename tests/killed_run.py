@@ -1,4 +1,4 @@
-"""``main.py`` that is killed at a moment of one's choice: python killed_run.py MOMENT OPTIONS...
+"""``main.py`` that gets a signal at a moment: python killed_run.py SIGNAL MOMENT OPTIONS...
 
 Moments are counted from 1: before each update of the weights, before each file is synced, before
 and after each file is given its name. MOMENT 0 is never.
@@ -14,13 +14,13 @@ from pathlib import Path
 MAIN = Path(__file__).parents[1] / "scripts" / "segmentation" / "main.py"
 
 
-def killed_at(moment: int):
-    """A function that counts its calls and at one of them kills the process."""
+def signalled_at(moment: int, number: int):
+    """A function that counts its calls and at one of them sends the process a signal."""
     numbers = itertools.count(1)
 
     def count():
         if next(numbers) == moment:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     return count
 
@@ -38,11 +38,11 @@ def counted(function, before, after=lambda: None):
 def main():
     from gluonvision import backend
 
-    count = killed_at(int(sys.argv[1]))
+    count = signalled_at(int(sys.argv[2]), signal.Signals[sys.argv[1]])
     os.fsync = counted(os.fsync, count)
     os.replace = counted(os.replace, count, count)
     backend.Trainer.update = counted(backend.Trainer.update, count)
-    sys.argv = [str(MAIN), *sys.argv[2:]]
+    sys.argv = [str(MAIN), *sys.argv[3:]]
     runpy.run_path(str(MAIN), run_name="__main__")
 
 

@@ -101,11 +101,11 @@ def test_two_parts_one_after_the_other_train_as_one_where_no_norm_sees_them(conf
     np.testing.assert_allclose(column(two, "step", "loss"), column(one, "step", "loss"), rtol=1e-9)
 
 
-def command(*words, checkname, launcher=()):
+def command(*words, checkname, launcher=(), epochs=4):
     options = [f"--{n.replace('_', '-')}={v}" for n, v in OPTIONS.items() if type(v) is not bool]
     flags = ["--no-pretrained-base", "--no-cuda", "--no-tensorboard", "--syncbn"]
     line = [sys.executable, "-W", "ignore", *launcher, MAIN, *options, *flags, *words]
-    return [str(word) for word in line] + ["--checkname", checkname, "--epochs", "4"]
+    return [str(word) for word in line] + ["--checkname", checkname, "--epochs", str(epochs)]
 
 
 def begin(line):
@@ -139,7 +139,7 @@ def wait_for_first_step(process):
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
 def test_a_killed_worker_ends_the_run_and_resuming_it_gives_what_an_undisturbed_run_does(config):
     data = ["--data-folder", config.data_folder, "--ngpus", "2", "--save-every", "1"]
-    process = begin(command(*data, checkname="killed"))
+    process = begin(command(*data, checkname="killed", epochs=30))
     wait_for_first_step(process)
     _, second = workers = workers_of(process.pid)
     watched = [os.pidfd_open(worker) for worker in workers]
@@ -150,7 +150,8 @@ def test_a_killed_worker_ends_the_run_and_resuming_it_gives_what_an_undisturbed_
         assert not Path(f"/proc/{worker}").exists()
         os.close(descriptor)
     for name in ("killed", "whole"):
-        code, said = finish(begin(command(*data, "--resume", "auto", checkname=name)))
+        line = command(*data, "--resume", "auto", checkname=name, epochs=30)
+        code, said = finish(begin(line))
         assert code == 0, said
     assert weights("killed") == weights("whole")
 
@@ -170,13 +171,14 @@ def test_torchrun_gives_what_plain_python_does(config):
 
 def test_asked_to_stop_all_processes_stop_after_the_same_step(config):
     data = ["--data-folder", config.data_folder, "--ngpus", "2"]
-    process = begin(command(*data, checkname="stopped"))
+    process = begin(command(*data, checkname="stopped", epochs=30))
     wait_for_first_step(process)
     process.terminate()
     code, said = finish(process)
     assert code == 128 + signal.SIGTERM and "--resume auto" in said and "Traceback" not in said
     for name in ("stopped", "whole"):
-        code, said = finish(begin(command(*data, "--resume", "auto", checkname=name)))
+        line = command(*data, "--resume", "auto", checkname=name, epochs=30)
+        code, said = finish(begin(line))
         assert code == 0, said
     assert weights("stopped") == weights("whole")
 
