@@ -88,7 +88,7 @@ def remove_old(newest: Path, keep: int, best_step: int) -> None:
     step = step_of(newest)
     earlier = [path for path in list_states(newest.parent) if path != newest]
     old = [path for path in earlier if step_of(path) < step]
-    spared = old[len(old) - keep + 1 :]
+    spared = old[max(len(old) - keep + 1, 0) :]
     for path in earlier:
         if (path not in spared and step_of(path) != best_step) or step_of(path) == step:
             path.unlink()

@@ -263,6 +263,15 @@ def test_states_keep_the_last_and_the_best(options):
     assert steps == sorted({best["step"], 8})
 
 
+@pytest.mark.parametrize("keep", range(1, 8))
+def test_as_many_states_stay_as_were_asked_for(keep, tmp_path):
+    for step in range(1, 7):
+        newest = states.save_state(tmp_path, step, {"x": np.full(2, step)}, {})
+        states.remove_old(newest, keep, best_step=-1)
+    steps = [states.step_of(path) for path in states.list_states(tmp_path)]
+    assert steps == list(range(1, 7))[-keep:]
+
+
 def test_a_run_says_what_it_was_made_with(options):
     train(TrainConfig(**options))
     (entry,) = json.loads((RUN / "environment.json").read_text())
