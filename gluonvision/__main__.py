@@ -1,7 +1,8 @@
-"""``python -m gluonvision COMMAND``; a command is a module with ``add_arguments`` and ``run``."""
+"""``python -m gluonvision COMMAND``; the commands are the modules of ``gluonvision.commands``."""
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +11,9 @@ from gluonvision._version import __version__
 _PROGRAM = "python -m gluonvision"
 # A module is imported when its command is called: no other command pays for it.
 _COMMANDS = {
-    "doctor": ("gluonvision.data.doctor.command", "examine a data set before training"),
+    "train": "train a model",
+    "demo": "segment a photograph",
+    "doctor": "examine a data set before training",
 }
 
 
@@ -21,22 +24,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Help, the version, or an error that lists the commands.
         _overview().parse_args(arguments)
     name, *rest = arguments
-    command = importlib.import_module(_COMMANDS[name][0])
-    parser = argparse.ArgumentParser(prog=f"{_PROGRAM} {name}", description=command.__doc__)
-    command.add_arguments(parser)
+    return run_command(name, rest, f"{_PROGRAM} {name}")
+
+
+def run_command(
+    name: str, arguments: Sequence[str] | None = None, program: str | None = None
+) -> int:
+    """Run the command of that name; its exit code, 1 where it ends with a user's mistake.
+
+    ``arguments``: default: those of this process. ``program``: what help calls it.
+    """
     try:
-        return command.run(parser.parse_args(rest))
+        command = importlib.import_module(f"gluonvision.commands.{name}")
+        parser = argparse.ArgumentParser(
+            prog=program,
+            description=command.__doc__,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_arguments(parser)
+        parse = getattr(command, "parse", argparse.ArgumentParser.parse_args)
+        return command.run(parse(parser, arguments)) or 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not _can_be_mended(error) or os.environ.get("GLUONVISION_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _can_be_mended(error: Exception) -> bool:
+    """Whether the error is a user's to mend, by what its message says, and not a fault of ours."""
+    is_own = type(error).__module__.partition(".")[0] == "gluonvision"
+    return is_own or isinstance(error, ValueError | OSError | FloatingPointError)
 
 
 def _overview() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:10} {summary}" for name, (_, summary) in _COMMANDS.items())
+    listed = "\n".join(f"  {name:10} {summary}" for name, summary in _COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
         description="Semantic segmentation in Gluon's vocabulary.",
-        epilog=f"commands:\n{listed}\n\n'{_PROGRAM} COMMAND --help' says what one takes.",
+        epilog=f"commands:\n{listed}\n\n'{_PROGRAM} COMMAND --help' says what one takes.\n"
+        "GLUONVISION_TRACEBACK=1 shows where an error comes from.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)

@@ -656,13 +656,14 @@ class TestSkipBroken:
             VOCSegmentationDataset(root, skip_broken=True)
 
     def test_option_of_the_command_line(self, miniature):
+        from command_lines import parse_arguments
+
         from gluonvision.segmentation import build
-        from gluonvision.segmentation.command_line import parse_arguments
 
         root = miniature("pascal_voc")
         self._break(root)
         command = ["--data-folder", str(root), "--train-split", "trainval", "--skip-broken"]
-        dataset = build.training_data(parse_arguments("", command))
+        dataset = build.training_data(parse_arguments(command))
         assert names_of(dataset) == ["2012_000002", "2012_000005"]
 
     def test_only_images_count_for_predicting(self, miniature):

@@ -3,24 +3,21 @@
 import argparse
 import dataclasses
 import typing
+from collections.abc import Sequence
 
 from gluonvision.segmentation.config import TrainConfig, read_options
 
 
-def parse_arguments(description: str, arguments: list[str] | None = None) -> TrainConfig:
-    """Read the command line into a configuration; a wrong option ends the program with its help.
-
-    ``--config FILE`` gives defaults, which the other options override.
-    """
-    parser = argparse.ArgumentParser(
-        description=description,
-        usage="%(prog)s [--OPTION VALUE ...]; --help lists the options",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Every field as an option; and ``--config FILE``, whose options the others override."""
+    parser.usage = "%(prog)s [--OPTION VALUE ...]; --help lists the options"
     parser.add_argument("--config", metavar="FILE", help="YAML file of options, as OPTION: VALUE")
     for field in dataclasses.fields(TrainConfig):
         _add_option(parser, field)
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> TrainConfig:
+    """Read the command line into a configuration; a wrong option ends the program with its help."""
     try:
         first, _ = parser.parse_known_args(arguments)
         if first.config is not None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_lines import parse_arguments
 
 from gluonvision import backend
 from gluonvision.segmentation import TrainConfig, build_model, states, train
 from gluonvision.segmentation.assess import assess, write_masks
 from gluonvision.segmentation.checkpoint import check_weights
-from gluonvision.segmentation.command_line import parse_arguments
 from gluonvision.segmentation.run_folder import RunFolder
 from gluonvision.segmentation.run_log import read_log
 
@@ -219,7 +219,7 @@ def test_a_state_is_not_judged_in_place_of_weights(options):
 def test_options_come_from_a_file_and_the_command_line_goes_first(tmp_path):
     path = tmp_path / "options.yaml"
     path.write_text("lr: 1e-4\nno-cuda: true\nhead_lr_mult: 2\n")
-    config = parse_arguments("", ["--config", str(path), "--head-lr-mult", "3", "--start_epoch=1"])
+    config = parse_arguments(["--config", str(path), "--head-lr-mult", "3", "--start_epoch=1"])
     assert config == TrainConfig(lr=1e-4, no_cuda=True, head_lr_mult=3.0, start_epoch=1)
 
 
@@ -231,7 +231,7 @@ def test_a_file_of_options_that_is_none_is_refused(content, told, tmp_path, caps
     path = tmp_path / "options.yaml"
     path.write_text(content)
     with pytest.raises(SystemExit):
-        parse_arguments("", ["--config", str(path)])
+        parse_arguments(["--config", str(path)])
     assert told in capsys.readouterr().err
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_lines import parse_arguments
 from PIL import Image
 
 from gluonvision import backend, model_zoo
@@ -18,7 +19,6 @@ from gluonvision.data.base import read_image
 from gluonvision.segmentation import TrainConfig, evaluate, predict, train
 from gluonvision.segmentation.build import build_model
 from gluonvision.segmentation.checkpoint import load_run, save_run
-from gluonvision.segmentation.command_line import parse_arguments
 from gluonvision.utils.lr_schedule import poly
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "segmentation"
@@ -183,7 +183,7 @@ def run(script, *arguments):
 
 
 def test_every_option_comes_from_the_configuration():
-    config = parse_arguments("", ["--lr", "0.5", "--no-pretrained-base", "--aux", "--no-cuda"])
+    config = parse_arguments(["--lr", "0.5", "--no-pretrained-base", "--aux", "--no-cuda"])
     assert config == TrainConfig(lr=0.5, pretrained_base=False, aux=True, no_cuda=True)
 
 
