@@ -7,7 +7,9 @@ It picks a backend once, when first imported, and exports one vocabulary for bot
   ``get_gradients``: weights, by structural name;
 - ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
 - ``seed``, ``reseed``: generators;
-- ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode;
+- ``Trainer``, ``evaluate``, ``predicted_classes``: one training step; a forward pass in evaluation
+  mode, and the classes by it;
+- ``label_log_probability``, ``at_label_size``: of scores that may be coarser than the labels;
 - ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
 
 ``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
@@ -53,6 +55,7 @@ try:
             all_sum,
             array,
             as_numpy,
+            at_label_size,
             cpu,
             device_count,
             devices,
@@ -63,11 +66,13 @@ try:
             image_input,
             init,
             initialize,
+            label_log_probability,
             launch,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
+            predicted_classes,
             rank,
             reseed,
             seed,
@@ -82,6 +87,7 @@ try:
             all_sum,
             array,
             as_numpy,
+            at_label_size,
             cpu,
             device_count,
             devices,
@@ -92,11 +98,13 @@ try:
             image_input,
             init,
             initialize,
+            label_log_probability,
             launch,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
+            predicted_classes,
             rank,
             reseed,
             seed,
@@ -120,6 +128,7 @@ __all__ = [
     "all_sum",
     "array",
     "as_numpy",
+    "at_label_size",
     "cpu",
     "device_count",
     "devices",
@@ -130,11 +139,13 @@ __all__ = [
     "image_input",
     "init",
     "initialize",
+    "label_log_probability",
     "launch",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "predicted_classes",
     "rank",
     "reseed",
     "seed",

@@ -5,8 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
-from gluonvision.backend import F, as_numpy, image_input, placement
-from gluonvision.backend import evaluate as forward
+from gluonvision.backend import image_input, placement, predicted_classes
 
 
 def predict(net, image: np.ndarray) -> np.ndarray:
@@ -29,7 +28,4 @@ def predict_batch(net, images: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _classes(net, images):
-    scores = forward(net, image_input(images, *placement(net)))
-    if isinstance(scores, tuple | list):  # an auxiliary head's scores come second
-        scores = scores[0]
-    return as_numpy(F.argmax(scores, 1)).astype(np.int32)
+    return predicted_classes(net, image_input(images, *placement(net)))

@@ -14,6 +14,7 @@ from gluonvision.backend.torch.arrays import (
     seed,
 )
 from gluonvision.backend.torch.block import HybridBlock
+from gluonvision.backend.torch.coarse_scores import at_label_size, label_log_probability
 from gluonvision.backend.torch.parameters import (
     get_gradients,
     get_parameters,
@@ -30,7 +31,7 @@ from gluonvision.backend.torch.processes import (
     rank,
     world_size,
 )
-from gluonvision.backend.torch.training import Trainer, evaluate
+from gluonvision.backend.torch.training import Trainer, evaluate, predicted_classes
 
 __all__ = [
     "F",
@@ -39,6 +40,7 @@ __all__ = [
     "all_sum",
     "array",
     "as_numpy",
+    "at_label_size",
     "cpu",
     "device_count",
     "devices",
@@ -49,11 +51,13 @@ __all__ = [
     "image_input",
     "init",
     "initialize",
+    "label_log_probability",
     "launch",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "predicted_classes",
     "rank",
     "reseed",
     "seed",

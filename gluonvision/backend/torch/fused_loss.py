@@ -6,8 +6,6 @@ backward pass computes them again, as FlashAttention does (Dao et al., arXiv:220
 normalizer that the forward pass kept of each pixel.
 """
 
-from typing import Any
-
 import torch
 from torch.nn import functional
 
@@ -17,8 +15,8 @@ from gluonvision.backend.torch.resizing import bands, sources
 _BAND = 1 << 18
 
 
-def label_log_probability(scores, label, align_corners):
-    """log softmax(resized scores) at each pixel's label, (N, H, W); ignored: of class 0.
+def fused_log_probability(scores, label, align_corners):
+    """log softmax(scores resized) at each pixel's label, (N, H, W); ignored: of class 0.
 
     ``scores`` (N, nclass, h, w) of any floating type; the result is in float32 at least. ``label``
     (N, H, W) integers below nclass, H >= h, W >= w. Gradients flow to ``scores`` alone.
