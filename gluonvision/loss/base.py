@@ -82,13 +82,18 @@ def check_class_weights(class_weights: Sequence[float] | None) -> tuple[float, .
     return tuple(weights.tolist())
 
 
-def average(F, values, is_counted, weights):
+def average(F, values, is_counted, weights=None):
     """The mean of the values that are counted, each with its weight; 0 if the weights sum to 0.
 
-    What is not counted is replaced: a product with 0 would keep NaN.
+    ``weights``: default: all count the same. What is not counted is replaced: a product with 0
+    would keep NaN.
     """
     zero = F.zeros_like(values)
-    total = F.sum(F.where(is_counted, values * weights, zero))
+    if weights is None:
+        weights = F.ones_like(values)
+    else:
+        values = values * weights
+    total = F.sum(F.where(is_counted, values, zero))
     weight = F.sum(F.where(is_counted, weights, zero))
     return F.broadcast_div(total, F.where(weight > 0, weight, F.ones_like(weight)))
 

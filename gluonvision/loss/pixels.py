@@ -32,11 +32,16 @@ class PixelLoss(SegmentationLoss):
         """The logarithm of the probability of each pixel's label, (N, H, W)."""
         return label_log_probability(F, scores, label, self.align_corners)
 
-    def weights(self, F, scores, label, like):
-        """The weight of each pixel, (N, H, W)."""
+    def weights(self, F, scores, label):
+        """The weight of each pixel, (N, H, W); None if all have the same."""
         if self.class_weights is None:
-            return F.ones_like(like)
+            return None
         return pixel_weights(F, scores, label, self.class_weights)
+
+    def weighted(self, F, values, scores, label):
+        """The values (N, H, W), each times its pixel's weight."""
+        weights = self.weights(F, scores, label)
+        return values if weights is None else values * weights
 
 
 class SoftmaxCrossEntropyLoss(PixelLoss):
@@ -48,8 +53,9 @@ class SoftmaxCrossEntropyLoss(PixelLoss):
     """
 
     def term(self, F, scores, label):
-        loss = -self.log_probability(F, scores, label)
-        return average(F, loss, label != IGNORED, self.weights(F, scores, label, loss))
+        log_p = self.log_probability(F, scores, label)
+        # One number is subtracted from 0, which costs less than a minus on all, and gives no -0.
+        return 0 - average(F, log_p, label != IGNORED, self.weights(F, scores, label))
 
     def count(self, label: np.ndarray) -> float:
         """What the loss of this batch is a mean over: the sum of its labelled pixels' weights."""
@@ -98,8 +104,7 @@ class OHEMCrossEntropyLoss(PixelLoss):
     def term(self, F, scores, label):
         log_p = self.log_probability(F, scores, label)
         is_kept = self._is_kept(F, F.BlockGrad(log_p), label != IGNORED)
-        weights = self.weights(F, scores, label, log_p)
-        return average(F, -log_p * weights, is_kept, F.ones_like(log_p))
+        return 0 - average(F, self.weighted(F, log_p, scores, label), is_kept)
 
     def _is_kept(self, F, log_p, is_labelled):
         one = F.ones_like(log_p)
@@ -138,8 +143,8 @@ class FocalLoss(PixelLoss):
 
     def term(self, F, scores, label):
         log_p = self.log_probability(F, scores, label)
-        loss = -log_p * self.weights(F, scores, label, log_p)
+        loss = self.weighted(F, -log_p, scores, label)
         if self.gamma:
             # 1 - p, but not 0, where a power below 1 has no gradient.
             loss = loss * F.clip(-F.expm1(log_p), _TINY, 1) ** self.gamma
-        return average(F, loss, label != IGNORED, F.ones_like(log_p))
+        return average(F, loss, label != IGNORED)
