@@ -72,8 +72,8 @@ def by_loop(net, image, scales, flip, window, stride):
             total, count = np.zeros((5, *scaled.shape[1:])), np.zeros(scaled.shape[1:])
             for top in starts(scaled.shape[1], window, int(window * stride)):
                 for left in starts(scaled.shape[2], window, int(window * stride)):
-                    place = np.s_[top : top + window, left : left + window]
-                    total[:, *place] += probabilities(net, scaled[:, *place], flip)
+                    place = np.s_[..., top : top + window, left : left + window]
+                    total[place] += probabilities(net, scaled[place], flip)
                     count[place] += 1
             mean = total / count
         results.append(resized(mean, height, width))
