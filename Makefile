@@ -38,6 +38,7 @@ check: $(VENV)/test.done
 benchmark: $(VENV)/test.done
 	$(BIN)/python benchmarks/layer_overhead.py
 	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/metrics.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
