@@ -15,10 +15,11 @@ NAME, NCLASS = "fcn_resnet50_voc", 21
 # (height, width), and the arguments of both. With "softmax", GluonCV is given a net that ends in
 # logarithms of probabilities, which makes its exponentials probabilities.
 CASES = {
-    "all scales": ((51, 70), {"scales": (0.5, 1.0, 1.75), "flip": True, "base_size": 60}),
-    "upright": ((70, 51), {"scales": (1.25,), "flip": True, "base_size": 60}),
+    "all scales": ((51, 70), {"scales": (0.5, 1.0, 1.5), "flip": True, "base_size": 60}),
+    "upright": ((70, 51), {"scales": (1.25,), "flip": False, "base_size": 60}),
     "one window": ((40, 30), {"scales": (1.0,), "flip": False, "base_size": 40}),
-    "softmax": ((48, 80), {"scales": (1.0, 3.0), "flip": False, "base_size": 80}),
+    # Sizes that windows of 48, 32 apart, fill: nothing is padded.
+    "softmax": ((80, 80), {"scales": (1.0, 1.4), "flip": False, "base_size": 80}),
 }
 WINDOW = 48
 

@@ -25,7 +25,7 @@ _STYLE = """
 .scores b { display: block; color: var(--ink); font-size: 1.35rem; font-weight: 600;
   font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
-.numbers th.count, .numbers td.count { width: auto; font-weight: 400; }
+.numbers .count { width: auto; } .numbers th { font-weight: 500; }
 .track { position: relative; display: block; min-width: 6rem; height: .8rem; margin-top: .3rem;
   background: var(--card); border-radius: .15rem; }
 .track .bar { margin: 0; }
