@@ -13,6 +13,7 @@ _PROGRAM = "python -m gluonvision"
 _COMMANDS = {
     "train": "train a model",
     "demo": "segment a photograph",
+    "serve": "open a web page that segments pictures",
     "doctor": "examine a data set before training",
 }
 
