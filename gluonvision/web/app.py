@@ -69,7 +69,10 @@ class _Server:
         self.queue.close()
 
     async def list_models(self, request: Request) -> Response:
-        offers = [{"name": o.name, "about": o.about} for o in self.models.offers.values()]
+        offers = [
+            {"name": each.name, "about": each.about, "classes": each.classes}
+            for each in self.models.offers.values()
+        ]
         limits = {"upload": self.limits.upload, "formats": self.limits.formats}
         return JSONResponse({"version": __version__, "models": offers, "limits": limits})
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gluonvision.model_zoo import weights
+from gluonvision.data.meta import get_meta
+from gluonvision.model_zoo import dataset_of, weights
 from gluonvision.model_zoo.weights_table import SEGMENTATION
 from gluonvision.segmentation.checkpoint import CONFIG
 from gluonvision.web.errors import Refused
@@ -16,12 +17,14 @@ from gluonvision.web.errors import Refused
 class Offer:
     """A model that can be chosen: by ``name``, loaded from ``source`` (a name or a file).
 
-    ``about``: a line for whoever chooses.
+    ``about``: a line for whoever chooses; ``classes``: their names, where they are known before it
+    is loaded.
     """
 
     name: str
     source: str | Path
     about: str
+    classes: tuple[str, ...] = ()
 
 
 class Models:
@@ -79,7 +82,8 @@ def offer_of(name: str) -> Offer:
     first, *_ = weights.get_weights(name)
     score = first.score
     about = f"{score.metric} {score.value:g} on {score.data}" if score else "no published score"
-    return Offer(name, name, f"{about}; licence {first.licence}")
+    classes = get_meta(dataset_of(name)).classes
+    return Offer(name, name, f"{about}; licence {first.licence}", classes)
 
 
 def offer_of_run(file: Path) -> Offer:

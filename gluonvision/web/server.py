@@ -12,6 +12,7 @@ from gluonvision.web.limits import Limits
 from gluonvision.web.models import Models
 
 _IDLE_SECONDS = 5
+_MOST_CONNECTIONS = 200
 
 
 def serve(
@@ -40,7 +41,13 @@ def serve(
             log_level="warning",
             access_log=False,
             server_header=False,
+            # What is installed beside it decides nothing.
+            http="h11",
+            ws="none",
+            loop="asyncio",
             timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=_IDLE_SECONDS,
+            limit_concurrency=_MOST_CONNECTIONS,
         )
         uvicorn.Server(config).run([listening])
 

@@ -5,6 +5,7 @@ const AT_ONCE = 2; // one is segmented while the next is sent
 const MOST_PICTURES = 100; // each holds its labels in memory
 const MOST_TRIES = 30; // while the server is busy
 const MOST_SAVED_PIXELS = 16e6; // phones have no larger canvas
+const MOST_NAMED = 21; // classes, below the model
 const IGNORED = 255;
 const OVERLAY = 55;
 const STEP = 0.02; // of the picture, for an arrow key
@@ -38,15 +39,22 @@ async function askServer() {
 
 function showAbout() {
   const chosen = server.models.find(({ name }) => name === model.value);
-  find("#about").textContent = chosen ? `${chosen.name}: ${chosen.about}` : "";
+  find("#about").textContent = model.title = chosen ? `${known(chosen)}${chosen.about}.` : "";
+}
+
+function known({ classes }) {
+  if (!classes.length) return "";
+  const shown = classes.slice(0, MOST_NAMED).map(readable).join(", ");
+  const more = classes.length > MOST_NAMED ? ` and ${classes.length - MOST_NAMED} more` : "";
+  return `This model knows ${shown}${more}. `;
 }
 
 async function segment(item) {
   for (let tries = 1; ; tries++) {
     const answer = await send(item);
-    const body = await answer.json();
+    const body = await answer.json().catch(() => ({}));
     if (answer.ok) return unpacked(body);
-    if (answer.status !== 503 || tries === MOST_TRIES) throw new Error(body.error);
+    if (answer.status !== 503 || tries === MOST_TRIES) throw refusal(answer.status, body.error);
     item.note = "The server is busy. This picture waits for its turn.";
     show(item);
     await pause(Number(answer.headers.get("Retry-After")) || 1, item.abort.signal);
@@ -58,8 +66,13 @@ async function send({ file, abort: { signal } }) {
   try {
     return await fetch(address, { method: "POST", body: file, signal });
   } catch (error) {
-    throw signal.aborted ? error : new Error("The server does not answer. Is it still running?");
+    throw signal.aborted ? error : refusal(0, "The server does not answer. Is it still running?");
   }
+}
+
+/** An error; `mayPass`: whether the same picture can be taken at another try. */
+function refusal(status, message = `The server answered with status ${status}.`) {
+  return Object.assign(new Error(message), { mayPass: status === 0 || status >= 500 });
 }
 
 async function unpacked(result) {
@@ -102,8 +115,8 @@ function newItem(file) {
   if (file.size > upload) {
     Object.assign(item, {
       status: "failed",
-      error: `${file.name} has ${megabytes(file.size)}; this server takes ${megabytes(upload)} ` +
-        "at most. Save the picture smaller.",
+      error: `The file has ${megabytes(file.size)}; this server takes ${megabytes(upload)} at most. ` +
+        "Save the picture smaller.",
     });
   }
   item.tile = newTile(item);
@@ -118,6 +131,7 @@ function remove(item) {
   item.tile.remove();
   if (item === current) select(items[Math.min(at, items.length - 1)] ?? null);
   (items.length ? current.tile.querySelector("button") : find("[data-do=choose]")).focus();
+  work();
 }
 
 function work() {
@@ -140,7 +154,7 @@ async function process(item) {
     announce(`${item.file.name}: ${summary(result)}`);
   } catch (error) {
     if (abort.signal.aborted) return;
-    Object.assign(item, { status: "failed", error: error.message });
+    Object.assign(item, { status: "failed", error: error.message, mayPass: error.mayPass });
   }
   show(item);
   work();
@@ -164,7 +178,7 @@ function summary({ classes }) {
 function newTile(item) {
   const tile = element("li", "tile");
   const image = Object.assign(new Image(), { src: item.url, alt: "" });
-  image.onerror = () => image.remove(); // a format that browsers do not show
+  hideUnlessShown(image);
   const button = element("button", "thumb");
   button.append(image, element("span", "state"));
   button.onclick = () => select(item);
@@ -188,8 +202,9 @@ function newMoreTile() {
 
 const SIGNS = { waiting: "…", sending: "", done: "✓", failed: "!" };
 
-function showTile({ tile, file, status }) {
+function showTile({ tile, file, status, result }) {
   tile.className = `tile ${status}`;
+  if (result?.preview) tile.querySelector("img").src = result.preview;
   tile.querySelector(".state").textContent = SIGNS[status];
   tile.querySelector(".thumb").setAttribute("aria-label", `${file.name}, ${status}`);
 }
@@ -239,7 +254,7 @@ function show(item) {
       : `${file.name}, ${status}`,
   );
   if (result) paintMask();
-  showLegend(result);
+  showLegend(item);
 }
 
 function showPicture({ url, result }) {
@@ -254,11 +269,12 @@ function setSize(width, height) {
   frame.style.setProperty("--most", `${Math.max(3 * width, 320)}px`);
 }
 
-function showNotice({ status, error, note, file }) {
+function showNotice({ status, error, note, file, mayPass }) {
   notice.hidden = status === "done";
   notice.classList.toggle("error", status === "failed");
+  notice.querySelector("[data-do=again]").hidden = !mayPass;
   const text = { waiting: "Waiting for the pictures before it.", sending: note || "Looking at it …" };
-  notice.querySelector("p").textContent = status === "failed" ? error : text[status];
+  notice.querySelector("p").textContent = status === "failed" ? `${file.name}: ${error}` : text[status];
   if (status === "failed") announce(`${file.name}: ${error}`);
 }
 
@@ -298,9 +314,31 @@ function highlight(label) {
   mark.classList.toggle("on", next !== null);
   if (next === null || next === lit) return void (lit = next);
   lit = next;
-  const table = new Uint32Array(256).fill(rgba(12, 14, 18, 150));
-  table[next] = 0;
-  draw(mark, current.result.labels, table);
+  drawMark(current.result.labels, next);
+  if (label !== null) scrollLegend();
+}
+
+function drawMark({ width, height, values }, label) {
+  const [veil, edge] = [rgba(12, 14, 18, 150), rgba(255, 255, 255, 255)];
+  const image = new ImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let at = 0; at < pixels.length; at++) {
+    if (values[at] !== label) pixels[at] = veil;
+    else if (values[at - 1] !== label || values[at + 1] !== label ||
+      values[at - width] !== label || values[at + width] !== label) pixels[at] = edge;
+  }
+  Object.assign(mark, { width, height }).getContext("2d").putImageData(image, 0, 0);
+}
+
+/** In a list that is longer than its place, the lit row comes into sight; the page stays. */
+function scrollLegend() {
+  const row = legend.querySelector(".lit")?.parentElement;
+  if (!row || legend.scrollHeight <= legend.clientHeight) return;
+  const [top, bottom] = [row.offsetTop, row.offsetTop + row.offsetHeight];
+  if (top < legend.scrollTop) legend.scrollTop = top;
+  else if (bottom > legend.scrollTop + legend.clientHeight) {
+    legend.scrollTop = bottom - legend.clientHeight;
+  }
 }
 
 // ---------------------------------------------------------------- the class at a point
@@ -363,9 +401,11 @@ function movePoint(event) {
 
 // ---------------------------------------------------------------- the legend
 
-function showLegend(result) {
+function showLegend({ result, file }) {
   legend.replaceChildren(...(result?.classes ?? []).map(legendRow));
-  find("#facts").textContent = result ? facts(result) : "";
+  find("#facts").textContent = result
+    ? `${file.name}, ${facts(result)}`
+    : "The classes of the picture come here, each with its share.";
 }
 
 function legendRow(found) {
@@ -402,7 +442,7 @@ function facts({ width, height, labels, seconds, model: used }) {
   const reduced = labels.width < width || labels.height < height;
   const size = `${width} × ${height}`;
   const seen = reduced ? `${size}, looked at as ${labels.width} × ${labels.height}` : size;
-  return `${seen}; ${seconds < 0.1 ? "under 0.1" : seconds.toFixed(1)} s. ${used}`;
+  return `${seen}, in ${seconds < 0.1 ? "less than 0.1" : seconds.toFixed(1)} s by ${used}`;
 }
 
 // ---------------------------------------------------------------- saving
@@ -475,6 +515,12 @@ function element(tag, className, text = "") {
   return made;
 }
 
+/** A format that the browser does not show leaves no sign of a broken picture. */
+function hideUnlessShown(image) {
+  image.addEventListener("error", () => (image.hidden = true));
+  image.addEventListener("load", () => (image.hidden = false));
+}
+
 function paintSwatch(swatch, colour) {
   swatch.style.background = `rgb(${colour})`;
 }
@@ -545,6 +591,7 @@ model.addEventListener("change", () => {
 });
 opacity.addEventListener("input", showOpacity);
 strip.addEventListener("keydown", moveInStrip);
+hideUnlessShown(picture);
 picture.addEventListener("load", () => {
   if (!current?.result) setSize(picture.naturalWidth, picture.naturalHeight);
 });
