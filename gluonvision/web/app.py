@@ -8,10 +8,10 @@ from functools import partial
 from importlib import resources
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from gluonvision._version import __version__
 from gluonvision.web.errors import Refused, answer_refused
@@ -36,19 +36,18 @@ _OUTPUTS = {"json": Result.json, "mask": Result.mask_png, "overlay": Result.over
 
 def create_app(
     models: Models, limits: Limits | None = None, hosts: Iterable[str] | None = ()
-) -> Starlette:
+) -> ASGIApp:
     """The application, for any ASGI server of one process.
 
     ``hosts``: as for ``Guard``; by default none beside the loopback names.
     """
     server = _Server(models, limits or Limits())
-    return Starlette(
+    app = Starlette(
         routes=[
             *(Route(address, _file(name, kind)) for address, name, kind in _PAGE),
             Route("/api/models", server.list_models),
             Route("/api/segment", server.segment, methods=["POST"]),
         ],
-        middleware=[Middleware(Guard, hosts=hosts)],
         exception_handlers={
             Refused: answer_refused,
             404: partial(_answer, message="There is nothing at this address."),
@@ -57,6 +56,8 @@ def create_app(
         },
         lifespan=server.lifespan,
     )
+    # Not as Starlette's middleware: its answer to a fault of ours is made outside of that.
+    return Guard(app, hosts)
 
 
 class _Server:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from gluonvision.web.app import create_app
 from gluonvision.web.guard import is_loopback
@@ -36,20 +37,25 @@ def serve(
     with listen(host, port) as listening:
         models.get(models.default)  # what is wrong with it shows now, and the first answer is quick
         ready(_address(listening))
-        config = uvicorn.Config(
-            create_app(models, limits, hosts),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            # What is installed beside it decides nothing.
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            timeout_keep_alive=_IDLE_SECONDS,
-            timeout_graceful_shutdown=_IDLE_SECONDS,
-            limit_concurrency=_MOST_CONNECTIONS,
-        )
-        uvicorn.Server(config).run([listening])
+        make_server(create_app(models, limits, hosts)).run([listening])
+
+
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """A server of the application, of one process, with bounded connections and headers."""
+    config = uvicorn.Config(
+        app,
+        # What else is installed decides nothing.
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=_IDLE_SECONDS,
+        limit_concurrency=_MOST_CONNECTIONS,
+    )
+    return uvicorn.Server(config)
 
 
 def listen(host: str, port: int) -> socket.socket:
