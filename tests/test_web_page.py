@@ -193,6 +193,13 @@ def test_pictures_and_a_bad_file(browser, folder):
         assert "b.png, 160 \u00d7 240" in shown.one("#facts").text
 
 
+def test_the_example(browser):
+    with page(browser) as shown:
+        shown.click("[data-do=example]")
+        shown.until(lambda: shown.all(".tile.done"))
+        assert shown.one("#facts").text.startswith("example.jpg, 288")
+
+
 def test_a_format_that_no_browser_shows(browser, folder):
     with page(browser) as shown:
         shown.choose(folder / "c.tiff")

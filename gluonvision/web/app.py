@@ -30,6 +30,7 @@ _PAGE = (
     ("/style.css", "style.css", "text/css"),
     ("/app.js", "app.js", "text/javascript"),
     ("/icon.svg", "icon.svg", "image/svg+xml"),
+    ("/example.jpg", "example.jpg", "image/jpeg"),
 )
 _OUTPUTS = {"json": Result.json, "mask": Result.mask_png, "overlay": Result.overlay_png}
 

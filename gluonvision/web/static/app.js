@@ -319,7 +319,7 @@ function highlight(label) {
 }
 
 function drawMark({ width, height, values }, label) {
-  const [veil, edge] = [rgba(12, 14, 18, 150), rgba(255, 255, 255, 255)];
+  const [veil, edge] = [rgba(12, 14, 18, 130), rgba(255, 255, 255, 255)];
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
   for (let at = 0; at < pixels.length; at++) {
