@@ -14,6 +14,7 @@ _COMMANDS = {
     "train": "train a model",
     "eval": "score a model, or write masks for a test server",
     "demo": "segment a photograph",
+    "serve": "open a web page that segments pictures",
     "doctor": "examine a data set before training",
 }
 
