@@ -13,9 +13,8 @@ The share of the peak is what the model's multiplications and additions, three t
 forward pass, take of the bfloat16 rate that a product of two 8192 x 8192 matrices was measured at.
 """
 
-import numpy as np
-
 import measuring
+import numpy as np
 
 MODELS = {"FCN": ("fcn", "fcn_resnet50"), "DeepLabV3": ("deeplabv3", "deeplabv3_resnet50")}
 PEER = "torchvision, reference loop"
