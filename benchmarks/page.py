@@ -15,14 +15,16 @@ DOCS = FOLDER.parent / "docs"
 _OURS, _THEIRS = "#1769aa", "#8a8f98"
 _HEAD = """# Benchmarks
 
-Made by `python benchmarks/page.py` from `benchmarks/results`; do not edit. Each row is ours and a named peer's on the same work in
-the same run, in turn; `ratio` is the median over the rounds of ours to theirs, below 1 where ours is better. On one thread of a CPU
-what is measured is the processor's time. How and why: [speed.md](speed.md).
+Made by `python benchmarks/page.py` from `benchmarks/results`; do not edit. Each row is ours and a
+named peer's on the same work in the same run, in turn; `ratio` is the median over the rounds of
+ours to theirs, below 1 where ours is better. On one thread of a CPU what is measured is the
+processor's time. How and why: [speed.md](speed.md).
 """
 _UNMEASURED = """
 ## Unmeasured on a GPU
 
-These have not been run on a GPU yet; each is one command there, and adds its table to this page: {commands}.
+These have not been run on a GPU yet; each is one command there, and adds its table to this page:
+{commands}.
 """
 _GPU = ("fused_loss", "upsampled_argmax", "training_step", "prediction")
 
