@@ -15,7 +15,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 RUN = ("fused_loss.py", "upsampled_argmax.py", "startup.py")
-_MORE = 1.33
+_MORE, _NOISE = 1.33, 1.05
 
 
 def complaints(path: Path) -> list[str]:
@@ -23,7 +23,7 @@ def complaints(path: Path) -> list[str]:
     rows, before = _rows(path.read_text()), _rows(_committed(path))
     found = []
     for name, row in rows.items():
-        if row["ratio"] > row.get("aim", float("inf")):
+        if row["ratio"] > _NOISE * row.get("aim", float("inf")):
             found.append(f"{name}: ratio {row['ratio']:.3f}, should be {row['aim']:.3g} at most")
         if name in before and row["ratio"] > _MORE * before[name]["ratio"] + 0.02:
             found.append(f"{name}: ratio {row['ratio']:.3f}, was {before[name]['ratio']:.3f}")
