@@ -13,7 +13,7 @@ from gluonvision.data import Sampler, get_segmentation_dataset
 from gluonvision.metrics import SegmentationScores, bootstrap
 from gluonvision.model_zoo import get_model
 from gluonvision.model_zoo.published import dataset_of
-from gluonvision.model_zoo.weights import find_weights
+from gluonvision.model_zoo.weights import find_weights, get_weights
 from gluonvision.segmentation import build, report, server_masks
 from gluonvision.segmentation.checkpoint import BEST, CONFIG, load_run
 from gluonvision.segmentation.config import TrainConfig
@@ -149,9 +149,11 @@ def assess_run(weights: str, **options) -> Assessment:
 
 def assess_published(name: str, **options) -> Assessment:
     """The assessment of a model with published weights, on its own data set by default."""
-    dataset = options.pop("dataset", None) or dataset_of(name)
-    if dataset is None:
-        raise ValueError(f"{name} is trained for no data set that is known; name one (--dataset)")
+    get_weights(name)  # says which names there are, before anything is fetched
+    own_dataset = dataset_of(name)
+    if own_dataset is None:
+        raise ValueError(f"{name} segments nothing: its weights are a backbone's; name a model")
+    dataset = options.pop("dataset", None) or own_dataset
     return Assessment(
         partial(_published_on, name),
         name,
