@@ -27,8 +27,9 @@ from PIL import Image
 from web_server import META, Paper, encoded, models, paper_mask, running, three_fields
 
 from gluonvision.__main__ import main
-from gluonvision.model_zoo import get_model, weights
-from gluonvision.segmentation import predict
+from gluonvision.backend import cpu
+from gluonvision.model_zoo import weights
+from gluonvision.segmentation import Predictor
 from gluonvision.web import Limits, Models, Offer, models_on_disk, offer_of, offer_of_run
 from gluonvision.web.errors import Refused
 from gluonvision.web.guard import is_loopback
@@ -444,6 +445,16 @@ def test_models_that_cannot_be_offered(tmp_path):
         offer_of_run(tmp_path / "checkpoint.params")
 
 
+def test_a_run_is_called_by_its_folder(tmp_path):
+    run = tmp_path / "mine"
+    run.mkdir()
+    for name in ("checkpoint.params", "best.params", "config.json"):
+        (run / name).touch()
+    assert offer_of_run(run).name == offer_of_run(run / "checkpoint.params").name == "mine"
+    assert offer_of_run(run).source == run / "checkpoint.params"
+    assert offer_of_run(run / "best.params").name == "mine/best"
+
+
 def test_the_models_on_this_machine_are_offered(tmp_path, monkeypatch):
     monkeypatch.setenv("GLUONVISION_HOME", str(tmp_path))
     assert [offer.name for offer in models_on_disk()] == [OWN]
@@ -502,8 +513,8 @@ def test_the_command_serves_the_models_on_this_machine():
             process.send_signal(signal.SIGINT)
             code = process.wait(30)
     assert result["model"] == OWN
-    expected = predict(get_model(OWN, pretrained=True), pixels)
-    np.testing.assert_array_equal(labels_of(result), expected)
+    expected = Predictor.load(OWN, device=cpu())(pixels)
+    np.testing.assert_array_equal(labels_of(result), expected.mask)
     assert code in (0, 130)
 
 
