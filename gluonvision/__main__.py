@@ -13,6 +13,7 @@ _PROGRAM = "python -m gluonvision"
 _COMMANDS = {
     "train": "train a model",
     "demo": "segment a photograph",
+    "export": "write a model as a file that runs elsewhere",
     "doctor": "examine a data set before training",
 }
 

@@ -67,4 +67,5 @@ def _register(model, name, default_backbone, dataset, publisher, **defaults):
         nclass=num_class,
         publisher=publisher,
     )
+    construct.dataset = dataset  # type: ignore[attr-defined]
     register_model(construct)

@@ -17,6 +17,7 @@ from mxnet.gluon import HybridBlock
 
 from gluonvision.backend.mxnet import init, layers as nn
 from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, reseed, seed
+from gluonvision.backend.mxnet.export import EXPORT_FORMS, read_graph, write_graph
 from gluonvision.backend.mxnet.parameters import (
     get_gradients,
     get_parameters,
@@ -36,6 +37,7 @@ from gluonvision.backend.mxnet.processes import (
 from gluonvision.backend.mxnet.training import Trainer, evaluate
 
 __all__ = [
+    "EXPORT_FORMS",
     "F",
     "HybridBlock",
     "Trainer",
@@ -58,8 +60,10 @@ __all__ = [
     "parameter_shapes",
     "placement",
     "rank",
+    "read_graph",
     "reseed",
     "seed",
     "set_parameters",
     "world_size",
+    "write_graph",
 ]

@@ -14,6 +14,7 @@ from gluonvision.backend.torch.arrays import (
     seed,
 )
 from gluonvision.backend.torch.block import HybridBlock
+from gluonvision.backend.torch.export import EXPORT_FORMS, read_graph, write_graph
 from gluonvision.backend.torch.parameters import (
     get_gradients,
     get_parameters,
@@ -33,6 +34,7 @@ from gluonvision.backend.torch.processes import (
 from gluonvision.backend.torch.training import Trainer, evaluate
 
 __all__ = [
+    "EXPORT_FORMS",
     "F",
     "HybridBlock",
     "Trainer",
@@ -55,8 +57,10 @@ __all__ = [
     "parameter_shapes",
     "placement",
     "rank",
+    "read_graph",
     "reseed",
     "seed",
     "set_parameters",
     "world_size",
+    "write_graph",
 ]
