@@ -14,6 +14,7 @@ _COMMANDS = {
     "train": "train a model",
     "demo": "segment a photograph",
     "export": "write a model as a file that runs elsewhere",
+    "bench": "measure a model: parameters, operations, time, memory",
     "doctor": "examine a data set before training",
 }
 

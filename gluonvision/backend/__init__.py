@@ -9,6 +9,7 @@ It picks a backend once, when first imported, and exports one vocabulary for bot
 - ``seed``, ``reseed``: generators;
 - ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode;
 - ``EXPORT_FORMS``, ``write_graph``, ``read_graph``: files that run without this package;
+- ``measuring``: what a forward pass costs;
 - ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
 
 ``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
@@ -66,6 +67,7 @@ try:
             init,
             initialize,
             launch,
+            measuring,
             nn,
             num_gpus,
             parameter_shapes,
@@ -98,6 +100,7 @@ try:
             init,
             initialize,
             launch,
+            measuring,
             nn,
             num_gpus,
             parameter_shapes,
@@ -139,6 +142,7 @@ __all__ = [
     "init",
     "initialize",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",

@@ -228,6 +228,7 @@ def difference(scores: np.ndarray, result: np.ndarray, classes: bool = False) ->
     if not (found < TOLERANCE and float(behind.max()) / scale < TOLERANCE):
         raise ExportError(
             f"the file's scores are off by {found:.1e} and its classes by "
-            f"{behind.max() / scale:.1e} of the net's scores, expected less than {TOLERANCE:.0e}; nothing was kept"
+            f"{behind.max() / scale:.1e} of the net's scores, expected less than "
+            f"{TOLERANCE:.0e}; nothing was kept"
         )
     return found

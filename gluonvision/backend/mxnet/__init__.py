@@ -15,7 +15,7 @@ from mxnet import ndarray as F
 from mxnet.context import num_gpus
 from mxnet.gluon import HybridBlock
 
-from gluonvision.backend.mxnet import init, layers as nn
+from gluonvision.backend.mxnet import init, layers as nn, measuring
 from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, reseed, seed
 from gluonvision.backend.mxnet.export import EXPORT_FORMS, read_graph, write_graph
 from gluonvision.backend.mxnet.parameters import (
@@ -55,6 +55,7 @@ __all__ = [
     "init",
     "initialize",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",

@@ -3,6 +3,7 @@
 from gluonvision.backend import initializer as init
 from gluonvision.backend.torch import functional as F
 from gluonvision.backend.torch import layers as nn
+from gluonvision.backend.torch import measuring
 from gluonvision.backend.torch.arrays import (
     array,
     as_numpy,
@@ -52,6 +53,7 @@ __all__ = [
     "init",
     "initialize",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
