@@ -57,9 +57,9 @@ class Cost:
 
     ``parameters``: numbers in its weights, without running statistics. ``multiply_adds``: of
     convolutions and matrix products in a forward pass of the batch, a multiplication with its
-    addition counted as one. ``latency``: seconds of each timed pass; ``images_per_second`` over all of them.
-    ``peak_memory``: the most bytes that a pass holds beside the weights, None where that is not
-    told.
+    addition counted as one. ``latency``: seconds of each timed pass; ``images_per_second`` over
+    all of them. ``peak_memory``: the most bytes that a pass holds beside the weights, None where
+    that is not told.
     """
 
     name: str
@@ -143,7 +143,7 @@ def benchmark(options: BenchmarkOptions) -> Benchmark:
         _move(net, device)
     drawn = np.random.default_rng(0).normal(size=(options.batch, 3, *options.size))
     x = backend.array(drawn.astype("float32"), device)
-    counts = [(_parameters(net), measuring.count_multiply_adds(net, x)) for _, net in models]
+    counts = [(count_parameters(net), measuring.count_multiply_adds(net, x)) for _, net in models]
     how = (options.precision, options.compile, options.channels_last)
     passes = [measuring.inference(net, *how) for _, net in models]
     works = [functools.partial(run, x) for run in passes]
@@ -183,7 +183,8 @@ def _move(net, device):
         net.to(device)  # a peer's
 
 
-def _parameters(net) -> int:
+def count_parameters(net: Any) -> int:
+    """The numbers in a net's weights, without running statistics."""
     shapes = backend.parameter_shapes(net).items()
     learned = [shape for name, shape in shapes if not name.endswith(_STATISTICS)]
     return sum(int(np.prod(shape)) for shape in learned)
