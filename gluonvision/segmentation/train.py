@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import itertools
-import signal
 import time
 from collections import deque
 from pathlib import Path
@@ -23,7 +22,7 @@ from gluonvision.segmentation.prediction_sheet import draw_predictions
 from gluonvision.segmentation.run_folder import RunFolder
 from gluonvision.segmentation.run_log import RunLog, read_log
 from gluonvision.segmentation.states import read_state
-from gluonvision.segmentation.stopping import Interrupted, stop_requests
+from gluonvision.segmentation.stopping import STOPPING, Interrupted, stop_requests
 from gluonvision.utils.lr_schedule import poly
 
 # Losses are read so many steps late, that a GPU always has a step to do.
@@ -166,7 +165,8 @@ class _Run:
         step = self.progress.step
         parts = self._parts(images, labels)
         counts = [self.loss.count(label) for _, label in parts]
-        total, asked_to_stop = backend.all_sum([sum(counts), float(stop.number > 0)])
+        asked = [float(stop.number == number) for number in STOPPING]
+        total, *asked = backend.all_sum([sum(counts), *asked])
         # What dropout draws depends on seed, step and process alone: a state need not hold it.
         backend.reseed(self.config.seed, step, backend.rank())
         rate = poly(step, self.total, self.config.lr, warmup=self.config.warmup)
@@ -177,7 +177,7 @@ class _Run:
         self._sent.append(_Sent(step, rate, speed, loss))
         self.progress.step += 1
         self._read_losses(late=_READ_LATE)
-        return (stop.number or signal.SIGTERM) if asked_to_stop else 0
+        return next((number for number, times in zip(STOPPING, asked) if times), 0)
 
     def _parts(self, images, labels):
         number = len(self.devices) * self.config.accumulate
