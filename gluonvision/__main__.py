@@ -15,7 +15,8 @@ from gluonvision.utils.errors import is_mendable
 _COMMANDS = {
     "prepare": "fetch, check and unpack a data set",
     "doctor": "examine a data set before training",
-    "train": "train a model; or score its weights, or write its masks",
+    "train": "train a model",
+    "eval": "score a model, or write masks for a test server",
     "models": "list the published models and their weights",
     "demo": "segment a photograph",
     "export": "write a model as a file that runs elsewhere",
