@@ -22,6 +22,8 @@ _COMMANDS = {
     "export": "write a model as a file that runs elsewhere",
     "bench": "measure a model: size, operations, time, memory",
 }
+# Bars of progress begin after a minute there, and are drawn once a minute: seconds.
+_IN_A_LOG = ("TQDM_DELAY", "TQDM_MININTERVAL", "TQDM_MAXINTERVAL")
 _EXAMPLES = (
     "prepare camvid",
     "doctor --dataset camvid",
@@ -50,6 +52,9 @@ def run_command(
 
     ``arguments``: default: those of this process. ``program``: what help calls it.
     """
+    if not sys.stderr.isatty() and "tqdm" not in sys.modules:  # which reads them at its import
+        for option in _IN_A_LOG:
+            os.environ.setdefault(option, "60")
     try:
         command = importlib.import_module(f"gluonvision.commands.{name}")
         parser = argparse.ArgumentParser(

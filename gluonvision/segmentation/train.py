@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from gluonvision import backend
 from gluonvision.segmentation import build
@@ -24,6 +23,7 @@ from gluonvision.segmentation.run_log import RunLog, read_log
 from gluonvision.segmentation.states import read_state
 from gluonvision.segmentation.stopping import STOPPING, Interrupted, stop_requests
 from gluonvision.utils.lr_schedule import poly
+from gluonvision.utils.progress import progress_bar
 
 # Losses are read so many steps late, that a GPU always has a step to do.
 _READ_LATE = 2
@@ -41,12 +41,12 @@ def train(config: TrainConfig) -> Path:
     ``WorkerError`` where one of several processes failed.
     """
     num_devices = backend.device_count(config.ngpus, config.no_cuda)
-    build.check(config, num_devices)
     folder = RunFolder(config)
     if config.resume == "auto" and folder.start_state() is None:
         # Stopped before its first state, it begins where it began.
         config = dataclasses.replace(config, resume=folder.first_weights() or "auto")
         folder = RunFolder(config)
+    build.check(config, num_devices)
     with folder.reserved() if backend.rank() == 0 else contextlib.nullcontext():
         if backend.rank() == 0:
             folder.prepare()
@@ -100,7 +100,7 @@ class _Run:
         self.progress = self._restored()
         self._sent: deque[_Sent] = deque()
         self._time = time.monotonic()
-        self.bar = tqdm(
+        self.bar = progress_bar(
             total=self.total,
             initial=self.progress.step,
             unit="step",
