@@ -19,6 +19,7 @@ _COMMANDS = {
     "eval": "score a model, or write masks for a test server",
     "models": "list the published models and their weights",
     "demo": "segment a photograph",
+    "serve": "open a web page that segments pictures",
     "export": "write a model as a file that runs elsewhere",
     "bench": "measure a model: size, operations, time, memory",
 }

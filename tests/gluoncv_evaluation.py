@@ -1,8 +1,9 @@
-"""What GluonCV's MultiEvalModel gives, and what our inference does: run as a script, in MXNet.
+"""What GluonCV's MultiEvalModel makes of a net, and what our inference does: a script, for MXNet.
 
-``write FOLDER`` builds GluonCV's FCN with random weights, saves it and what it makes of an image
-with each of ``CASES``; ``read`` has ours do the same with those weights, by whatever backend.
-GluonCV is not imported beside torch, so that each is a process of its own.
+    python tests/gluoncv_evaluation.py FOLDER
+
+GluonCV is not imported beside torch. The net is one of ours, whose scores are GluonCV's for its
+weights (test_gluoncv_interop.py): it is saved, so that torch can do the same.
 """
 
 import sys
@@ -11,59 +12,74 @@ from pathlib import Path
 import numpy as np
 import peers
 
-NAME, NCLASS = "fcn_resnet50_voc", 21
-# (height, width), and the arguments of both. With "softmax", GluonCV is given a net that ends in
-# logarithms of probabilities, which makes its exponentials probabilities.
+NCLASS, WINDOW = 5, 48
+# (height, width), and the arguments of both. With "softmax", GluonCV is given logarithms of
+# probabilities, of which its exponentials are probabilities; and sizes that windows of 48, 32
+# apart, fill, as it pads others.
 CASES = {
     "all scales": ((51, 70), {"scales": (0.5, 1.0, 1.75), "flip": True, "base_size": 60}),
-    "upright": ((70, 51), {"scales": (1.25,), "flip": True, "base_size": 60}),
-    "one window": ((40, 30), {"scales": (1.0,), "flip": False, "base_size": 40}),
-    "softmax": ((48, 80), {"scales": (1.0, 3.0), "flip": False, "base_size": 80}),
+    "upright": ((70, 51), {"scales": (1.25,), "flip": False, "base_size": 60}),
+    "one window": ((40, 30), {"scales": (1.0,), "flip": True, "base_size": 40}),
+    "softmax": ((80, 80), {"scales": (1.0, 1.4), "flip": False, "base_size": 80}),
 }
-WINDOW = 48
 
 
 def image(size):
     return np.random.default_rng(4).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
-def write(folder):
-    gluoncv, mx = peers.import_gluoncv(), peers.import_mxnet()
-    from gluoncv.model_zoo.segbase import MultiEvalModel
+def build():
+    from gluonvision.model_zoo import FCN
 
-    from gluonvision.backend import image_input
-
-    net = gluoncv.model_zoo.get_model(NAME, pretrained_base=False, crop_size=WINDOW, aux=False)
-    x = image_input(image((WINDOW, WINDOW))[None])
-    peers.randomize_gluon(net, x)
-    # Scores of a few units, as trained nets have: what is compared are exponentials of sums.
-    spread = float(net.evaluate(x).asnumpy().std())
-    for parameter in list(net.head.collect_params(".*(weight|bias)").values())[-2:]:
-        parameter.set_data(parameter.data() / spread)
-    net.save_parameters(str(folder / "net.params"))
-    scores_of = net.evaluate
-    for name, (size, options) in CASES.items():
-        options = dict(options)
-        net.base_size = options.pop("base_size")
-        is_log = name == "softmax"
-        net.evaluate = lambda x, is_log=is_log: (
-            scores_of(x).log_softmax(axis=1) if is_log else scores_of(x)
-        )
-        model = MultiEvalModel(net, NCLASS, [mx.cpu()], **options)
-        result = model(image_input(image(size)[None])[0])
-        np.save(folder / f"{name}.npy", result.asnumpy()[0])
+    return FCN(NCLASS, "mobilenet_v2", pretrained_base=False, output_stride=16)
 
 
-def read(folder):
-    from gluonvision import backend
-    from gluonvision.model_zoo import get_model
+def ours(net, name):
     from gluonvision.segmentation.inference import Inference, class_scores
 
-    net = get_model(NAME, pretrained=str(folder / "net.params"))
-    for name, (size, options) in CASES.items():
-        how = Inference(window=WINDOW, batch_size=3, gluoncv=name != "softmax", **options)
-        np.save(folder / f"{name}.{backend.NAME}.npy", class_scores(net, image(size), how))
+    size, options = CASES[name]
+    how = Inference(window=WINDOW, batch_size=3, gluoncv=name != "softmax", **options)
+    return class_scores(net, image(size), how)
+
+
+class Module:
+    """A net as GluonCV's evaluator knows its own."""
+
+    def __init__(self, net, base_size, is_log):
+        self.net, self.base_size, self.crop_size, self.is_log = net, base_size, WINDOW, is_log
+
+    def collect_params(self):
+        return self.net.collect_params()
+
+    def evaluate(self, x):
+        from gluonvision.backend import evaluate
+
+        scores = evaluate(self.net, x)
+        return scores.log_softmax(axis=1) if self.is_log else scores
+
+
+def theirs(net, name):
+    from gluoncv.model_zoo.segbase import MultiEvalModel
+
+    from gluonvision.backend import cpu, image_input
+
+    size, options = CASES[name]
+    options = dict(options)
+    module = Module(net, options.pop("base_size"), name == "softmax")
+    model = MultiEvalModel(module, NCLASS, [cpu()], **options)
+    return model(image_input(image(size)[None])[0]).asnumpy()[0]
+
+
+def main(folder):
+    peers.import_gluoncv()
+    from gluonvision import backend
+
+    backend.seed(2)
+    net = build()
+    net.save_parameters(str(folder / "net.params"))
+    for name in CASES:
+        np.savez(folder / f"{name}.npz", theirs=theirs(net, name), ours=ours(net, name))
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](Path(sys.argv[2]))
+    main(Path(sys.argv[1]))

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
     )
     shared = ("dataset", "data_folder", "split", "workers", "no_cuda", "ngpus", "skip_broken")
     fields = {name: getattr(options, name) for name in (*shared, "boundary", "bootstrap", "html")}
-    fields |= {"how": how, "folder": options.output_folder}
+    fields |= {"how": how, "output_folder": options.output_folder}
     if options.model:
         job = assess_published(options.model, **fields)
     else:
@@ -78,13 +78,11 @@ def _add_results(parser):
         "--output-folder",
         type=Path,
         metavar="DIR",
-        help="results go to DIR/eval/SPLIT (default: beside the weights)",
+        help="where they go (default: eval/SPLIT or masks/SPLIT beside the weights)",
     )
     group.add_argument("--boundary", action="store_true", help="boundary IoU too")
     group.add_argument(
         "--bootstrap", type=int, default=0, metavar="N", help="intervals from N resamples (1000)"
     )
     group.add_argument("--html", action="store_true", help="a page with pictures too")
-    group.add_argument(
-        "--test", action="store_true", help="masks for the test server instead, DIR/masks/SPLIT"
-    )
+    group.add_argument("--test", action="store_true", help="masks for the test server instead")

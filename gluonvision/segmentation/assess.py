@@ -34,17 +34,18 @@ _MADE_BY = "made_by.json"
 
 @dataclasses.dataclass(frozen=True)
 class Assessment:
-    """Weights, the data that they are judged on, and how; results go below ``folder``.
+    """Weights, the data that they are judged on, and how.
 
     ``build``: makes the net for a list of devices; it is pickled where there are several processes.
-    ``name``: the model's, for people. ``bootstrap``: resamples for confidence intervals, 0 for
-    none. ``html``: write a page too.
+    ``name``: the model's, for people. ``home``: where results go, into ``eval/SPLIT`` and
+    ``masks/SPLIT``, unless there is an ``output_folder``. ``bootstrap``: resamples for confidence
+    intervals, 0 for none. ``html``: write a page too.
     """
 
     build: Callable[[list], Any]
     name: str
     weights: Path
-    folder: Path
+    home: Path
     dataset: str
     data_folder: str | None = None
     split: str = "val"
@@ -56,12 +57,17 @@ class Assessment:
     boundary: bool = False
     bootstrap: int = 0
     html: bool = False
+    output_folder: Path | None = None
 
     def __post_init__(self):
         if self.workers < 0 or self.bootstrap < 0:
             raise ValueError(
                 f"workers={self.workers}, bootstrap={self.bootstrap}: expected 0 or more"
             )
+
+    def folder(self, kind: str) -> Path:
+        """Where results of a kind, 'eval' or 'masks', go."""
+        return self.output_folder or self.home / kind / self.split
 
     def data(self, mode: str):
         """The split, whole images: mode 'val' with masks, 'test' without."""
@@ -81,7 +87,7 @@ class Assessment:
         that are there already stay, so that it goes on where it was stopped; each is checked in
         the end. Raises ValueError where they were made by something else.
         """
-        folder, images = self.folder / "masks" / self.split, self.data("test")
+        folder, images = self.folder("masks"), self.data("test")
         _check_names(images)
         if backend.rank() == 0:
             folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +144,7 @@ def assess_run(weights: str, **options) -> Assessment:
         partial(_run_on, path),
         f"{config.model}, {config.backbone}",
         path,
-        options.pop("folder", None) or path.parent,
+        path.parent,
         options.pop("dataset", None) or config.dataset,
         options.pop("data_folder", None) or config.data_folder,
         **options,
@@ -154,7 +160,7 @@ def assess_published(name: str, **options) -> Assessment:
         partial(_published_on, name),
         name,
         find_weights(name).path,
-        options.pop("folder", None) or Path("runs") / dataset / name,
+        Path("runs") / dataset / name,
         dataset,
         **options,
     )
@@ -252,7 +258,7 @@ def _report(job, net, data, scores):
         chosen = tqdm(worst_images(found), unit="image", desc="drawing", leave=False)
         samples = [_sample(job, net, data, number) for number in chosen]
         files[report.PAGE] = to_html(found, samples, figure).encode()
-    folder = job.folder / "eval" / job.split
+    folder = job.folder("eval")
     report.write_files(folder, files)
     print(report.to_text(found))
     print(f"written to {folder}: {', '.join(sorted(files))}")
@@ -276,7 +282,7 @@ def _in_words(how: Inference) -> str:
 
 
 def _write_masks(job: Assessment):
-    images, folder = job.data("test"), job.folder / "masks" / job.split
+    images, folder = job.data("test"), job.folder("masks")
     shard = Sampler(len(images), False, 0, backend.rank(), backend.world_size(), equal=False)
     missing = [i for i in shard.order(0) if not _mask_file(folder, images.images[i]).exists()]
     if backend.rank() == 0 and len(missing) < len(shard):

@@ -25,7 +25,7 @@ _STYLE = """
 .scores b { display: block; color: var(--ink); font-size: 1.35rem; font-weight: 600;
   font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
-.numbers th.count, .numbers td.count { width: auto; font-weight: 400; }
+.numbers .count { width: auto; } .numbers th { font-weight: 500; }
 .track { position: relative; display: block; min-width: 6rem; height: .8rem; margin-top: .3rem;
   background: var(--card); border-radius: .15rem; }
 .track .bar { margin: 0; }
@@ -100,19 +100,31 @@ def _classes(report: Report) -> str:
     heads = "".join(f'<th class="count">{column.title}</th>' for column in shown)
     labelled = report.scores.confusion.sum(1)
     shares = labelled / max(int(labelled.sum()), 1)
-    rows = [_class_row(report, i, float(shares[i])) for i in range(report.meta.num_class)]
+    present = np.flatnonzero(~np.isnan(report.scores.class_iou))
+    rows = [_class_row(report, int(i), float(shares[i])) for i in present]
     return (
-        f'<h2>Classes</h2><p class="soft">In percent. {_what_intervals_are(report.intervals)}</p>'
+        f'<h2>Classes</h2><p class="soft">In percent.{_what_intervals_are(report.intervals)}</p>'
         '<div class="wide"><table class="numbers"><tr><th>class</th><th></th>'
         f'{heads}<th class="count">of the pixels</th></tr>{"".join(rows)}</table></div>'
+        f"{_absent(report)}"
     )
+
+
+def _absent(report: Report) -> str:
+    names = [
+        name for name, iou in zip(report.meta.classes, report.scores.class_iou) if math.isnan(iou)
+    ]
+    if not names:
+        return ""
+    listed = text(", ".join(names))
+    return f'<p class="soft">Absent, in neither label nor prediction: {listed}.</p>'
 
 
 def _what_intervals_are(limits: Intervals | None) -> str:
     if limits is None:
-        return "A class is absent where it occurs in neither label nor prediction."
+        return ""
     return (
-        f"A line on a bar is the interval that holds the IoU with {100 * limits.confidence:.0f} % "
+        f" A line on a bar is the interval that holds the IoU with {100 * limits.confidence:.0f} % "
         f"confidence, from {limits.resamples} resamples of the images."
     )
 
@@ -120,15 +132,10 @@ def _what_intervals_are(limits: Intervals | None) -> str:
 def _class_row(report: Report, label: int, share: float) -> str:
     name = f"<td>{swatch(report.meta.palette[label])}{text(report.meta.classes[label])}</td>"
     shown = columns(report.scores)
-    iou = shown[0].values[label]
-    if math.isnan(iou):
-        return f'<tr class="never">{name}<td></td><td class="count">absent</td>' + (
-            "<td></td>" * len(shown) + "</tr>"
-        )
     ends = report.intervals.class_iou[label] if report.intervals else None
     cells = "".join(f'<td class="count">{_percent(c.values[label])}</td>' for c in shown)
     return (
-        f"<tr>{name}<td>{_bar(iou, ends)}</td>{cells}"
+        f"<tr>{name}<td>{_bar(shown[0].values[label], ends)}</td>{cells}"
         f'<td class="count">{_percent(share, 2)}</td></tr>'
     )
 

@@ -16,7 +16,7 @@ MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 @pytest.fixture(scope="module")
 def net():
     backend.seed(2)
-    return FCN(5, "mobilenet_v2", pretrained_base=False, aux=True)
+    return FCN(5, "mobilenet_v2", pretrained_base=False, aux=True, output_stride=32)
 
 
 def random_image(height, width, seed=0):
@@ -134,7 +134,7 @@ def test_base_size_is_the_long_side_of_scale_one(net):
 def test_scores_that_are_large_do_not_overflow():
     """As GluonCV's exponentials do from 88 on."""
     backend.seed(2)
-    sure = FCN(5, "mobilenet_v2", pretrained_base=False)
+    sure = FCN(5, "mobilenet_v2", pretrained_base=False, output_stride=32)
     last = [n for n in backend.get_parameters(sure) if n.startswith("head")][-1]
     backend.set_parameters(sure, {last: 1e3 * np.arange(1, 6)}, allow_missing=True)
     scores = class_scores(sure, random_image(33, 40), Inference(flip=True))
