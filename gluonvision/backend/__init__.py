@@ -8,6 +8,8 @@ It picks a backend once, when first imported, and exports one vocabulary for bot
 - ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
 - ``seed``, ``reseed``: generators;
 - ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode;
+- ``EXPORT_FORMS``, ``write_graph``, ``read_graph``: files that run without this package;
+- ``measuring``: what a forward pass costs;
 - ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
 
 ``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
@@ -47,6 +49,7 @@ NAME = _choose_backend()
 try:
     if NAME == "torch":
         from gluonvision.backend.torch import (
+            EXPORT_FORMS,
             F,
             HybridBlock,
             Trainer,
@@ -64,18 +67,22 @@ try:
             init,
             initialize,
             launch,
+            measuring,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
             rank,
+            read_graph,
             reseed,
             seed,
             set_parameters,
             world_size,
+            write_graph,
         )
     else:
         from gluonvision.backend.mxnet import (
+            EXPORT_FORMS,
             F,
             HybridBlock,
             Trainer,
@@ -93,15 +100,18 @@ try:
             init,
             initialize,
             launch,
+            measuring,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
             rank,
+            read_graph,
             reseed,
             seed,
             set_parameters,
             world_size,
+            write_graph,
         )
 except ImportError as error:
     _mend = (
@@ -113,6 +123,7 @@ except ImportError as error:
 
 __all__ = [
     "BACKENDS",
+    "EXPORT_FORMS",
     "NAME",
     "F",
     "HybridBlock",
@@ -131,13 +142,16 @@ __all__ = [
     "init",
     "initialize",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
     "rank",
+    "read_graph",
     "reseed",
     "seed",
     "set_parameters",
     "world_size",
+    "write_graph",
 ]

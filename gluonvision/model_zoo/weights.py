@@ -75,6 +75,12 @@ def weights_folder(root: str | os.PathLike | None = None) -> Path:
     return Path(home).expanduser() / "models"
 
 
+def file_on_disk(weights: Weights, root: str | os.PathLike | None = None) -> Path | None:
+    """Return where a published file lies on this machine, unread, or None."""
+    places = (OWN_FILES / weights.file, weights_folder(root) / weights.file)
+    return next((path for path in places if path.is_file()), None)
+
+
 def find_weights(
     name: str,
     root: str | os.PathLike | None = None,

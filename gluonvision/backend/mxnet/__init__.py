@@ -15,8 +15,9 @@ from mxnet import ndarray as F
 from mxnet.context import num_gpus
 from mxnet.gluon import HybridBlock
 
-from gluonvision.backend.mxnet import init, layers as nn
+from gluonvision.backend.mxnet import init, layers as nn, measuring
 from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, reseed, seed
+from gluonvision.backend.mxnet.export import EXPORT_FORMS, read_graph, write_graph
 from gluonvision.backend.mxnet.parameters import (
     get_gradients,
     get_parameters,
@@ -36,6 +37,7 @@ from gluonvision.backend.mxnet.processes import (
 from gluonvision.backend.mxnet.training import Trainer, evaluate
 
 __all__ = [
+    "EXPORT_FORMS",
     "F",
     "HybridBlock",
     "Trainer",
@@ -53,13 +55,16 @@ __all__ = [
     "init",
     "initialize",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
     "rank",
+    "read_graph",
     "reseed",
     "seed",
     "set_parameters",
     "world_size",
+    "write_graph",
 ]

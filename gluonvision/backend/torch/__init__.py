@@ -3,6 +3,7 @@
 from gluonvision.backend import initializer as init
 from gluonvision.backend.torch import functional as F
 from gluonvision.backend.torch import layers as nn
+from gluonvision.backend.torch import measuring
 from gluonvision.backend.torch.arrays import (
     array,
     as_numpy,
@@ -14,6 +15,7 @@ from gluonvision.backend.torch.arrays import (
     seed,
 )
 from gluonvision.backend.torch.block import HybridBlock
+from gluonvision.backend.torch.export import EXPORT_FORMS, read_graph, write_graph
 from gluonvision.backend.torch.parameters import (
     get_gradients,
     get_parameters,
@@ -33,6 +35,7 @@ from gluonvision.backend.torch.processes import (
 from gluonvision.backend.torch.training import Trainer, evaluate
 
 __all__ = [
+    "EXPORT_FORMS",
     "F",
     "HybridBlock",
     "Trainer",
@@ -50,13 +53,16 @@ __all__ = [
     "init",
     "initialize",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
     "rank",
+    "read_graph",
     "reseed",
     "seed",
     "set_parameters",
     "world_size",
+    "write_graph",
 ]
