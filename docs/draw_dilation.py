@@ -28,7 +28,8 @@ def draw_kernels(path: Path) -> None:
         _grid(axes, receptive_field(rates), rates[-1])
         wide = np.ptp(np.flatnonzero(receptive_field(rates).any(0))) + 1
         layers = " + ".join(map(str, rates))
-        axes.set_title(f"dilation {layers}: {wide} x {wide} pixels, {9 * len(rates)} weights")
+        title = f"dilation {layers}: {wide} x {wide} pixels, {9 * len(rates)} weights"
+        axes.set_title(title, fontsize=10)
     figure.savefig(path, dpi=110)
 
 
@@ -51,13 +52,13 @@ def _grid(axes, seen, rate):
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=face, edgecolor=_LINE, linewidth=0.6))
         if y in taps and x in taps:
             axes.plot(x + 0.5, y + 0.5, "o", color=_TAP, markersize=6)
-    axes.set(xlim=(0, _SIDE), ylim=(_SIDE, 0), aspect="equal")
+    axes.set(xlim=(-0.1, _SIDE + 0.1), ylim=(_SIDE + 0.1, -0.1), aspect="equal")
     axes.axis("off")
 
 
 def draw_strides(path: Path) -> None:
     """The best mask that can be had at strides 32, 16, 8: a true one made coarse and fine again."""
-    labels = np.abs(draw_scene((375, 500), np.random.default_rng([7, 4]), first=3)[1])
+    labels = _without_border(draw_scene((375, 500), np.random.default_rng([7, 4]), first=3)[1])
     figure = Figure(figsize=(10.5, 2.5), layout="constrained")
     first, *others = figure.subplots(1, 4)
     _show(first, labels, "the mask, 500 x 375")
@@ -83,6 +84,11 @@ def through_stride(labels: np.ndarray, stride: int) -> np.ndarray:
         for label in range(21)
     ]
     return np.argmax(scores, 0)
+
+
+def _without_border(labels):
+    grown = cv2.dilate(np.maximum(labels, 0).astype(np.uint8), np.ones((5, 5), np.uint8))
+    return np.where(labels < 0, grown, labels)
 
 
 def _show(axes, labels, title):
