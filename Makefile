@@ -58,6 +58,7 @@ $(VENV)/test.done: $(VENV)/demo.done
 
 $(VENV)/docs.done: $(VENV)/demo.done
 	$(PIP) --editable '.[mxnet,docs]'
+	$(PIP) --no-deps torchvision
 	touch $@
 
 clean:

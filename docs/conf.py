@@ -17,8 +17,6 @@ project, author, release = "gluonvision", "the gluonvision authors", __version__
 project_copyright = f"{author}, Apache-2.0"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generated/zoo.md"]
-# A page that is not there yet is no error in a list of patterns.
-suppress_warnings = ["toc.empty_glob"]
 
 html_theme = "furo"
 html_title = f"gluonvision {release}"

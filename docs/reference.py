@@ -73,7 +73,7 @@ def _is_defined_in(module, value):
 def write_pages(folder: Path) -> None:
     """Write a page for each entry of ``PAGES``."""
     folder.mkdir(parents=True, exist_ok=True)
-    told: set[int] = set()
+    told: set[tuple[str, int]] = set()
     for page, modules in PAGES.items():
         title = f"gluonvision.{page}"
         parts = [f"{title}\n{'=' * len(title)}", *(_section(name, told) for name in modules)]
@@ -92,9 +92,9 @@ def _section(name, told):
     entries = []
     for each in public_names(module):
         value = getattr(module, each)
-        if inspect.ismodule(value) or (callable(value) and id(value) in told):
+        if inspect.ismodule(value) or (callable(value) and (each, id(value)) in told):
             continue
-        told.add(id(value))
+        told.add((each, id(value)))
         entries.append(_directive(f"{name}.{each}", value))
     return "\n\n".join([heading, *entries])
 

@@ -5,10 +5,10 @@
 
 A page's blocks run in order, in one namespace and one temporary folder that has what a reader has:
 scripts/, recipes/, a photograph street.jpg, and small generated data sets where GLUONVISION_DATA
-says. A block inside of an HTML comment runs and is not shown. A comment right above a block can
-restrict it: <!-- run: torch --> (or mxnet), <!-- run: never, REASON -->. Trainings are made small:
-a ResNet has 18 layers, and ``SMALL`` is appended to the options. The first block that fails ends
-it, with page and line.
+says. A block inside of an HTML comment runs and is not shown. A comment that begins right above a
+block can restrict it: <!-- run: torch --> (or mxnet), <!-- run: never, REASON -->. Trainings are
+made small: a ResNet has 18 layers, and ``SMALL`` is appended to the options. The first block that
+fails ends it, with page and line.
 """
 
 import argparse
@@ -33,10 +33,13 @@ SMALL = (
     "--crop-size 33 --workers 0 --no-tensorboard"
 )
 _BLOCK = re.compile(
-    r"(?:^<!-- run: (?P<when>[^\n]*) -->\n)?^```(?P<kind>python|bash)\n(?P<code>.*?)^```$",
+    r"(?:^<!-- run: (?P<when>[^\n]*?)(?: -->)?\n)?^```(?P<kind>python|bash)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-_TRAINING = re.compile(r"(?m)^(?!\s*#).*(?:segmentation/main\.py|gluonvision train)\b.*$")
+_TRAINING = re.compile(
+    r"^(?!\s*#).*(?:(?:python|torchrun) .*segmentation/main\.py|gluonvision train)\b.*$",
+    re.MULTILINE,
+)
 
 
 class Block(NamedTuple):
@@ -66,18 +69,18 @@ def blocks(text: str) -> list[Block]:
 
 def run_page(page: Path) -> int:
     """Run a page's blocks in a folder of their own; how many. Raises what the failing one does."""
-    namespace, count, before = {"__name__": "__main__"}, 0, Path.cwd()
+    namespace, before = {"__name__": "__main__"}, Path.cwd()
     chosen = [b for b in blocks(page.read_text()) if b.runs_under(backend.NAME)]
     with tempfile.TemporaryDirectory() as folder:
         if chosen:
             os.environ |= small_data.furnish(Path(folder))
         os.chdir(folder)
         try:
-            for count, block in enumerate(chosen, 1):
+            for block in chosen:
                 _run(block, page, namespace)
         finally:
             os.chdir(before)
-    return count
+    return len(chosen)
 
 
 def _run(block, page, namespace):

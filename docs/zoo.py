@@ -19,7 +19,7 @@ def tables() -> str:
         "## Segmentation models",
         _table(("name", "mIoU", "measured on", "M parameters"), map(_model_row, models)),
         "## Backbones",
-        _table(("name", "ImageNet top-1", "by", "M parameters"), map(_backbone_row, backbones)),
+        _table(("name", "ImageNet top-1", "M parameters"), map(_backbone_row, backbones)),
         "## Files",
         _table(("model", "file", "hash", "licence", "score from"), _file_rows()),
     ]
@@ -54,15 +54,25 @@ def _why_none(weights):
 
 
 def _backbone_row(name):
-    files = BACKBONES.get(name, ())
-    scores = [f"{w.score.value:.1f}" if w.score else "-" for w in files]
-    return f"`{name}`", ", ".join(scores), ", ".join(w.format for w in files), _millions(name)
+    return f"`{name}`", _published(BACKBONES.get(name, ())), _millions(name)
+
+
+def _published(files):
+    scores = {w.format: f"{w.score.value:.1f}" if w.score else "not published" for w in files}
+    told = [f"{score} ({form})" for form, score in scores.items()]
+    return ", ".join(told) or "no weights are published"
 
 
 def _file_rows():
     for name, files in {**SEGMENTATION, **BACKBONES}.items():
         for weights in files:
-            yield f"`{name}`", f"`{weights.file}`", _hash(weights), weights.licence, _source(weights)
+            yield (
+                f"`{name}`",
+                f"`{weights.file}`",
+                _hash(weights),
+                weights.licence,
+                _source(weights),
+            )
 
 
 def _hash(weights: Weights) -> str:
