@@ -22,9 +22,12 @@ demo: $(VENV)/demo.done
 	$(BIN)/python scripts/segmentation/demo.py --resume $(DEMO_RUN) --output-folder demo \
 		"$$(ls $(DEMO_DATA)/VOCdevkit/VOC2012/JPEGImages/*.jpg | head -n 1)"
 
+# A file of tests is one process's; each process computes in one thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 test: $(VENV)/test.done
-	GLUONVISION_BACKEND=torch $(BIN)/python -m pytest
-	GLUONVISION_BACKEND=mxnet $(BIN)/python -m pytest tests/on_both
+	GLUONVISION_BACKEND=torch $(PYTEST)
+	GLUONVISION_BACKEND=mxnet $(PYTEST) tests/on_both
 
 check: $(VENV)/test.done
 	$(BIN)/ruff format --check
@@ -35,6 +38,7 @@ check: $(VENV)/test.done
 benchmark: $(VENV)/test.done
 	$(BIN)/python benchmarks/layer_overhead.py
 	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/metrics.py
 
 docs: $(VENV)/docs.done
 	GLUONVISION_BACKEND=torch $(BIN)/python docs/run_blocks.py
@@ -52,7 +56,7 @@ $(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt
 # GluonCV, torchvision and timm are what the tests compare with; each would bring a framework or
 # an OpenCV of its own along.
 $(VENV)/test.done: $(VENV)/demo.done
-	$(PIP) --editable '.[mxnet,dev,coco,tensorboard]'
+	$(PIP) --editable '.[mxnet,dev,coco,tensorboard,web]'
 	$(PIP) --no-deps gluoncv torchvision timm
 	touch $@
 

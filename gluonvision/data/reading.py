@@ -28,14 +28,23 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     return _pillow_pixels(path) if pixels is None else pixels
 
 
-def _pillow_pixels(path: str | os.PathLike) -> np.ndarray:
-    picture = _read(path, lambda picture: picture)
+def picture_pixels(picture: Image.Image) -> np.ndarray:
+    """A Pillow image as ``read_image`` reads it from a file: uint8 (H, W, 3), upright."""
+    picture = ImageOps.exif_transpose(picture)
     if picture.mode in _DEEP_MODES:
         raise ValueError(
-            f"{path}: a grey picture of more than 8 bits (Pillow mode {picture.mode}); scale it to "
-            "0-255 once, by the range that its sensor has, and save that"
+            f"a grey picture of more than 8 bits (Pillow mode {picture.mode}); scale it to 0-255 "
+            "once, by the range that its sensor has, and save that"
         )
     return np.array(picture.convert("RGB"))
+
+
+def _pillow_pixels(path: str | os.PathLike) -> np.ndarray:
+    picture = _read(path, lambda picture: picture)
+    try:
+        return picture_pixels(picture)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_mask(path: str | os.PathLike, dataset: str | Meta) -> np.ndarray:

@@ -1,76 +1,329 @@
-"""What trained weights are worth: scores on a split, or the masks that they give."""
+"""What trained weights are worth: scores on a split with a report, or masks for a test server."""
 
 import dataclasses
+import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from gluonvision import backend
-from gluonvision.data import get_segmentation_dataset
-from gluonvision.metrics import SegmentationScores
-from gluonvision.segmentation import build
-from gluonvision.segmentation.checkpoint import BEST
+from gluonvision.data import Sampler, get_segmentation_dataset
+from gluonvision.metrics import SegmentationScores, bootstrap
+from gluonvision.model_zoo import get_model
+from gluonvision.model_zoo.published import dataset_of
+from gluonvision.model_zoo.weights import find_weights
+from gluonvision.segmentation import build, report
+from gluonvision.segmentation.checkpoint import BEST, CONFIG, load_run
 from gluonvision.segmentation.config import TrainConfig
+from gluonvision.segmentation.confusion_figure import draw_confusion
+from gluonvision.segmentation.environment import describe_environment
 from gluonvision.segmentation.evaluate import evaluate
-from gluonvision.segmentation.predict import predict
+from gluonvision.segmentation.inference import Inference, classes
+from gluonvision.segmentation.report_page import Sample, to_html, worst_images
+from gluonvision.segmentation.server_masks import check_server_mask, server_mask
 from gluonvision.segmentation.states import is_state
-from gluonvision.utils import get_mask
+from gluonvision.utils import atomic
+from gluonvision.utils.hashing import file_digest
+
+_MADE_BY = "made_by.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Assessment:
+    """Weights, the data that they are judged on, and how.
+
+    ``build``: makes the net for a list of devices; it is pickled where there are several processes.
+    ``name``: the model's, for people. ``home``: where results go, into ``eval/SPLIT`` and
+    ``masks/SPLIT``, unless there is an ``output_folder``. ``bootstrap``: resamples for confidence
+    intervals, 0 for none. ``html``: write a page too.
+    """
+
+    build: Callable[[list], Any]
+    name: str
+    weights: Path
+    home: Path
+    dataset: str
+    data_folder: str | None = None
+    split: str = "val"
+    how: Inference = dataclasses.field(default_factory=Inference)
+    workers: int = 2
+    no_cuda: bool = False
+    ngpus: int | None = None
+    skip_broken: bool = False
+    boundary: bool = False
+    bootstrap: int = 0
+    html: bool = False
+    output_folder: Path | None = None
+
+    def __post_init__(self):
+        if self.workers < 0 or self.bootstrap < 0:
+            raise ValueError(
+                f"workers={self.workers}, bootstrap={self.bootstrap}: expected 0 or more"
+            )
+
+    def folder(self, kind: str) -> Path:
+        """Where results of a kind, 'eval' or 'masks', go."""
+        return self.output_folder or self.home / kind / self.split
+
+    def data(self, mode: str):
+        """The split, whole images: mode 'val' with masks, 'test' without."""
+        return get_segmentation_dataset(
+            self.dataset, self.data_folder, self.split, mode, skip_broken=self.skip_broken
+        )
+
+    def scores(self) -> SegmentationScores:
+        """Score the weights on all devices, print the scores, and write the report."""
+        self.data("val")  # what is wrong with the data shows before processes start
+        return self._launch(_score)
+
+    def masks(self) -> Path:
+        """Write a mask for every image of the split on all devices; their folder.
+
+        As the data set's test server takes them (``server_masks``), called as the images. Files
+        that are there already stay, so that it goes on where it was stopped; each is checked in
+        the end. Raises ValueError where they were made by something else.
+        """
+        folder, images = self.folder("masks"), self.data("test")
+        _check_names(images)
+        if backend.rank() == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            _reserve(folder, self.facts())
+        self._launch(_write_masks)
+        if backend.rank() == 0:
+            for file in tqdm(images.images, unit="mask", desc="checking", leave=False):
+                check_server_mask(_mask_file(folder, file), images.meta, _size(file))
+        return folder
+
+    def facts(self) -> dict[str, Any]:
+        """What the results depend on."""
+        return {
+            "weights": str(self.weights),
+            "sha256": file_digest(self.weights),
+            "inference": _in_words(self.how),
+            "options": dataclasses.asdict(dataclasses.replace(self.how, batch_size=1)),
+            "backend": backend.NAME,
+        }
+
+    def _launch(self, work):
+        return backend.launch(work, self, backend.device_count(self.ngpus, self.no_cuda))
 
 
 def assess(config: TrainConfig) -> SegmentationScores:
-    """Scores of ``config.resume`` (default: the run's best weights) on whole images, printed.
+    """Scores of ``config.resume`` (default: the run's best weights), printed and written down.
 
-    On all of the configuration's devices; the images are those of ``config.val_split``.
+    On whole images of ``config.val_split``, on all of the configuration's devices.
     """
-    config, _ = _with_weights(config)
-    build.validation_data(config)  # what is wrong with the data shows before processes start
-    scores = backend.launch(_scores, config, backend.device_count(config.ngpus, config.no_cuda))
-    if backend.rank() == 0:
-        _print(config, scores)
-    return scores
+    return _of_training(config).scores()
 
 
 def write_masks(config: TrainConfig) -> Path:
-    """The masks that ``config.resume`` gives, as the data set's own mask files; their folder.
+    """Test-server masks of ``config.val_split``'s images by those weights; their folder."""
+    return _of_training(config).masks()
 
-    A file is named as its image, in ``masks`` beside the weights. The images are those of
-    ``config.val_split``, which needs no masks.
+
+def assess_run(weights: str, **options) -> Assessment:
+    """The assessment of a run's weights, which lie beside its configuration.
+
+    ``options`` are fields of ``Assessment``; data set and data folder default to the run's.
     """
-    config, weights = _with_weights(config)
-    images = get_segmentation_dataset(
-        config.dataset, root=config.data_folder, split=config.val_split, mode="test"
+    path = Path(weights)
+    if is_state(weights):
+        raise ValueError(f"{weights} is a state; name its run's checkpoint.params instead")
+    if not path.with_name(CONFIG).is_file():
+        raise FileNotFoundError(
+            f"{path.with_name(CONFIG)}: no such file; weights of a run lie beside the "
+            "configuration that it saved; for others there is main.py --eval --resume FILE"
+        )
+    config = TrainConfig.from_json(path.with_name(CONFIG))
+    _check_exists(path)
+    return Assessment(
+        partial(_run_on, path),
+        f"{config.model}, {config.backbone}",
+        path,
+        path.parent,
+        options.pop("dataset", None) or config.dataset,
+        options.pop("data_folder", None) or config.data_folder,
+        **options,
     )
-    net = build.build_model(config, backend.devices(1, config.no_cuda))
-    folder = weights.parent / "masks"
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in tqdm(range(len(images)), unit="image", desc="writing masks"):
-        image, name = images[i]
-        get_mask(predict(net, image), images.meta).save(folder / f"{Path(name).stem}.png")
-    return folder
 
 
-def _scores(config):
-    validation = build.validation_data(config)
-    net = build.build_model(config, backend.devices(config.ngpus, config.no_cuda))
-    return evaluate(net, validation, config.test_batch_size, config.workers)
+def assess_published(name: str, **options) -> Assessment:
+    """The assessment of a model with published weights, on its own data set by default."""
+    dataset = options.pop("dataset", None) or dataset_of(name)
+    if dataset is None:
+        raise ValueError(f"{name} is trained for no data set that is known; name one (--dataset)")
+    return Assessment(
+        partial(_published_on, name),
+        name,
+        find_weights(name).path,
+        Path("runs") / dataset / name,
+        dataset,
+        **options,
+    )
 
 
-def _with_weights(config) -> tuple[TrainConfig, Path]:
-    """The configuration with a file of weights to read, by default the run's best; that file."""
+def _of_training(config: TrainConfig) -> Assessment:
+    """A configuration's, with weights that it names or, by default, the best of its run."""
     if is_state(config.resume):
         raise ValueError(f"{config.resume} is a state; name its run's checkpoint.params instead")
-    weights = build.start_weights(config) or str(config.folder / BEST)
-    if not Path(weights).is_file():
-        raise FileNotFoundError(f"{weights}: no such file; name the weights by --resume FILE")
-    return dataclasses.replace(config, resume=weights), Path(weights)
-
-
-def _print(config, scores):
-    facts = build.validation_data(config).meta
-    width = max(map(len, facts.classes))
-    for name, iou in zip(facts.classes, scores.class_iou):
-        print(f"{name:<{width}}  " + ("absent" if iou != iou else f"{iou:6.3f}"))
-    print(
-        f"{config.resume} on {config.val_split}: mIoU {scores.mean_iou:.4f}, pixel accuracy "
-        f"{scores.pixel_accuracy:.4f}, mean accuracy {scores.mean_accuracy:.4f}"
+    named = build.start_weights(config)
+    weights = Path(named or config.folder / BEST)
+    _check_exists(weights)
+    if named is None and backend.rank() == 0:
+        print(
+            f"weights: {weights}, the best of the run {config.checkname!r} by the mIoU on its "
+            "validation split; others by --resume FILE"
+        )
+    is_run = weights.with_name(CONFIG).is_file()
+    return Assessment(
+        partial(build.build_model, dataclasses.replace(config, resume=str(weights))),
+        f"{config.model}, {config.backbone}",
+        weights,
+        weights.parent if is_run else config.folder,
+        config.dataset,
+        config.data_folder,
+        config.val_split,
+        Inference(batch_size=config.test_batch_size),
+        config.workers,
+        config.no_cuda,
+        config.ngpus,
+        config.skip_broken,
     )
+
+
+def _check_exists(weights: Path):
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights}: no such file; name the weights by --resume FILE")
+
+
+def _run_on(weights, devices):
+    net, _ = load_run(weights)
+    return _placed(net, devices)
+
+
+def _published_on(name, devices):
+    return _placed(get_model(name, pretrained=True), devices)
+
+
+def _placed(net, devices):
+    net.collect_params().reset_ctx(devices if len(devices) > 1 else devices[0])
+    return net
+
+
+def _score(job: Assessment) -> SegmentationScores:
+    """One process's part; the first one writes."""
+    data = job.data("val")
+    net = job.build(backend.devices(job.ngpus, job.no_cuda))
+    _check_classes(net, data)
+    per_image = job.html or job.bootstrap > 0
+    scores = evaluate(net, data, job.how.batch_size, job.workers, job.how, job.boundary, per_image)
+    if backend.rank() == 0:
+        _report(job, net, data, scores)
+    return scores
+
+
+def _check_classes(net, data):
+    number = getattr(net, "nclass", data.num_class)
+    if number != data.num_class:
+        raise ValueError(
+            f"the model has {number} classes and {data.meta.name} has {data.num_class}; name the "
+            "data set that it was trained for (--dataset)"
+        )
+
+
+def _report(job, net, data, scores):
+    limits = bootstrap(scores.images, job.bootstrap) if job.bootstrap else None
+    found = report.Report(
+        job.name,
+        job.split,
+        data.meta,
+        scores,
+        tuple(data.images),
+        job.facts() | {"environment": describe_environment()},
+        limits,
+    )
+    figure = draw_confusion(scores.confusion, data.classes, found.title)
+    files = {
+        report.SCORES: report.to_json(found).encode(),
+        report.CONFUSION: report.confusion_csv(found).encode(),
+        report.FIGURE: figure,
+    }
+    if scores.images is not None:
+        files[report.IMAGES] = report.images_csv(found).encode()
+    if job.html:
+        chosen = tqdm(worst_images(found), unit="image", desc="drawing", leave=False)
+        samples = [_sample(job, net, data, number) for number in chosen]
+        files[report.PAGE] = to_html(found, samples, figure).encode()
+    folder = job.folder("eval")
+    report.write_files(folder, files)
+    print(report.to_text(found))
+    print(f"written to {folder}: {', '.join(sorted(files))}")
+
+
+def _sample(job, net, data, number):
+    image, label = data[number]
+    return Sample(number, image, label, classes(net, image, job.how))
+
+
+def _in_words(how: Inference) -> str:
+    parts = [f"scales {', '.join(f'{scale:g}' for scale in how.scales)}"]
+    if how.base_size:
+        parts.append(f"of a long side of {how.base_size}")
+    parts.append(f"windows of {how.window}" if how.window else "whole images")
+    if how.flip:
+        parts.append("with the mirror image")
+    if how.gluoncv:
+        parts.append("as GluonCV")
+    return ", ".join(parts)
+
+
+def _write_masks(job: Assessment):
+    images, folder = job.data("test"), job.folder("masks")
+    shard = Sampler(len(images), False, 0, backend.rank(), backend.world_size(), equal=False)
+    missing = [i for i in shard.order(0) if not _mask_file(folder, images.images[i]).exists()]
+    if backend.rank() == 0 and len(missing) < len(shard):
+        print(f"{len(shard) - len(missing)} masks are in {folder} already, and stay")
+    net = job.build(backend.devices(job.ngpus, job.no_cuda))
+    _check_classes(net, images)
+    for i in tqdm(missing, unit="image", desc="writing masks", disable=backend.rank() > 0):
+        image, _ = images[i]
+        mask = server_mask(classes(net, image, job.how), images.meta)
+        with atomic.replacing(_mask_file(folder, images.images[i])) as file:
+            mask.save(file, format="PNG")
+
+
+def _mask_file(folder: Path, image: Path) -> Path:
+    return folder / f"{image.stem}.png"
+
+
+def _check_names(images):
+    seen: dict[str, Path] = {}
+    for file in images.images:
+        other = seen.setdefault(file.stem, file)
+        if other is not file:
+            raise ValueError(f"{other} and {file}: masks are named as images; rename one of them")
+
+
+def _reserve(folder: Path, facts: dict[str, Any]):
+    """Note what the masks in a folder are made by; refuse to mix them with others'."""
+    path, made_by = folder / _MADE_BY, {n: facts[n] for n in ("sha256", "options")}
+    if path.is_file():
+        if json.loads(path.read_text()) != json.loads(json.dumps(made_by)):
+            raise ValueError(
+                f"{folder} holds masks by other weights or options (its {_MADE_BY}); move it away, "
+                "or choose another folder (eval.py --output-folder)"
+            )
+    else:
+        atomic.write_text(path, json.dumps(made_by, indent=2) + "\n")
+
+
+def _size(file: Path) -> tuple[int, int]:
+    with Image.open(file) as picture:
+        turned = (
+            ImageOps.exif_transpose(picture) if picture.getexif().get(0x0112, 1) > 4 else picture
+        )
+        return turned.size

@@ -65,7 +65,7 @@ def _checked(number: int, sample: tuple[Any, Any, Any], meta: Meta) -> _Row:
 
 
 def _sheet(rows: list[_Row], meta: Meta) -> Image.Image:
-    panels = [[_fitted(panel) for panel in _panels(row, meta)] for row in rows]
+    panels = [[fitted(panel) for panel in _panels(row, meta)] for row in rows]
     column = max(_LEAST_PANEL, *(row[0].width for row in panels))
     lefts = [_MARGIN + number * (column + _GAP) for number in range(4)]
     width = lefts[3] + column + _MARGIN
@@ -109,21 +109,24 @@ def _stacked(strips: list[Image.Image]) -> Image.Image:
 
 def _panels(row: _Row, meta: Meta) -> list[Image.Image]:
     masks = [get_mask(mask, meta).convert("RGB") for mask in (row.label, row.prediction)]
-    return [Image.fromarray(row.image), *masks, Image.fromarray(_errors(row))]
+    return [Image.fromarray(row.image), *masks, Image.fromarray(error_map(*row))]
 
 
-def _errors(row: _Row) -> np.ndarray:
-    """The image in pale grey, wrong pixels red, ignored ones grey: uint8 (H, W, 3)."""
-    grey = row.image @ np.array([0.299, 0.587, 0.114])
+def error_map(image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """The image in pale grey, wrong pixels red, ignored ones grey: uint8 (H, W, 3).
+
+    image: uint8 (H, W, 3); label, prediction: (H, W), -1 ignored.
+    """
+    grey = image @ np.array([0.299, 0.587, 0.114])
     pale = np.rint(255 * _FADED + (1 - _FADED) * grey).astype(np.uint8)
     result = np.repeat(pale[..., None], 3, axis=2)
-    result[_wrong(row)] = WRONG
-    result[row.label < 0] = IGNORED
+    result[_wrong(label, prediction)] = WRONG
+    result[label < 0] = IGNORED
     return result
 
 
-def _wrong(row: _Row) -> np.ndarray:
-    return (row.label >= 0) & (row.label != row.prediction)
+def _wrong(label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    return (label >= 0) & (label != prediction)
 
 
 def _verdict(row: _Row) -> Entries:
@@ -131,11 +134,12 @@ def _verdict(row: _Row) -> Entries:
     ignored = float((row.label < 0).mean())
     if ignored == 1:
         return [(IGNORED, "nothing is labelled")]
-    entries: Entries = [(WRONG, f"{100 * _wrong(row).sum() / (row.label >= 0).sum():.1f} % wrong")]
+    wrong = _wrong(row.label, row.prediction).sum()
+    entries: Entries = [(WRONG, f"{100 * wrong / (row.label >= 0).sum():.1f} % wrong")]
     return [*entries, (IGNORED, f"{100 * ignored:.1f} % ignored")] if ignored else entries
 
 
-def _fitted(picture: Image.Image) -> Image.Image:
+def fitted(picture: Image.Image) -> Image.Image:
     """As large as a panel at most; what is small is enlarged a whole number of times."""
     scale = min(_PANEL / picture.width, _PANEL / picture.height)
     if scale >= 1:

@@ -13,52 +13,11 @@ from gluonvision.data.doctor.report import (
     SplitStatistics,
     Spread,
     percent,
-    printable,
 )
 from gluonvision.data.doctor.thumbnails import thumbnail
 from gluonvision.data.meta import Meta
 from gluonvision.utils.atomic import write_text
-
-_STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1c1f23; --soft: #5b636d; --line: #dfe3e8;
-  --card: #f6f7f9; --error: #b3261e; --warning: #8a5a00; --note: #2f5fa8; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e7eaee; --soft: #a3acb7;
-  --line: #333a42; --card: #1d2125; --error: #ff8a80; --warning: #f2c14e; --note: #8ab4f8; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1rem 4rem; background: var(--paper);
-  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { margin: 0; font-size: 1.6rem; } h2 { margin: 2.2rem 0 .6rem; font-size: 1.2rem; }
-h3 { margin: 0 0 .4rem; font-size: 1rem; } p { margin: .3rem 0; } .soft { color: var(--soft); }
-.verdict { display: flex; flex-wrap: wrap; gap: .5rem; margin: 1rem 0; padding: 0;
-  list-style: none; }
-.verdict li { padding: .1rem .6rem; border: 1px solid; border-radius: 1rem;
-  font-size: .85rem; font-weight: 600; }
-.error { color: var(--error); } .warning { color: var(--warning); } .note { color: var(--note); }
-.fine { color: #2e7d4f; }
-table { width: 100%; border-collapse: collapse; font-size: .9rem; }
-th, td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top; }
-.numbers td, .numbers th { font-variant-numeric: tabular-nums; }
-.numbers th:first-child { width: 11rem; font-weight: 500; }
-.count { text-align: right; white-space: nowrap; width: 6rem; }
-.swatch { display: inline-block; width: .8rem; height: .8rem; margin-right: .5rem;
-  border: 1px solid var(--soft); border-radius: .15rem; vertical-align: -.05rem; }
-.bar { display: block; height: .8rem; margin-top: .3rem; min-width: 1px; border-radius: .15rem;
-  background: var(--note); }
-.never td { color: var(--soft); }
-article { margin: .8rem 0; padding: .8rem 1rem; background: var(--card);
-  border-left: .25rem solid; border-radius: .3rem; }
-article > * { color: var(--ink); } article h3 { margin: 0; }
-article .code { margin: 0; color: inherit; font-size: .85rem; font-weight: 600; }
-.pictures { display: flex; flex-wrap: wrap; gap: .8rem; margin: .6rem 0 0; padding: 0;
-  list-style: none; }
-.pictures li { flex: 0 1 15rem; min-width: 8.5rem; font-size: .8rem; line-height: 1.35; }
-.pictures img, .blank { display: block; max-width: 100%; border-radius: .2rem; }
-.blank { padding: 1.2rem .5rem; border: 1px dashed var(--soft); color: var(--soft);
-  text-align: center; }
-@media (max-width: 34rem) { .numbers th:first-child { width: 7.5rem; } .count { width: 4.6rem; }
-  .pictures li { flex-basis: calc(50% - .4rem); } }
-"""
+from gluonvision.utils.page import document, swatch, text
 
 
 def write_html(report: Report, path: str | os.PathLike) -> Path:
@@ -73,19 +32,9 @@ def write_html(report: Report, path: str | os.PathLike) -> Path:
 
 def to_html(report: Report) -> str:
     """The page's text; reads the example files again for their small pictures."""
-    title = f"{_text(report.dataset)}: data doctor"
+    title = f"{report.dataset}: data doctor"
     body = [_head(report), _findings(report), _samples(report), _classes(report), _files(report)]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))
+    return document(title, body)
 
 
 def _head(report: Report) -> str:
@@ -96,8 +45,8 @@ def _head(report: Report) -> str:
     ]
     chips = chips or ['<li class="fine">nothing found</li>']
     return (
-        f"<header><h1>{_text(report.dataset)}</h1>"
-        f'<p class="soft">{_text(str(report.root))}</p>'
+        f"<header><h1>{text(report.dataset)}</h1>"
+        f'<p class="soft">{text(str(report.root))}</p>'
         f'<ul class="verdict">{"".join(chips)}</ul></header>'
     )
 
@@ -114,9 +63,9 @@ def _finding(report: Report, finding: Finding) -> str:
     shown = "".join(_example(report, example) for example in finding.files)
     rest = finding.count - len(finding.files)
     return (
-        f'<article class="{finding.severity}"><h3>{_text(title)}</h3>'
-        f'<p class="code">{finding.severity}, {_text(finding.code)}{count}</p>'
-        f"<p><b>Mend:</b> {_text(finding.mend)}</p>"
+        f'<article class="{finding.severity}"><h3>{text(title)}</h3>'
+        f'<p class="code">{finding.severity}, {text(finding.code)}{count}</p>'
+        f"<p><b>Mend:</b> {text(finding.mend)}</p>"
         + (f'<ul class="pictures">{shown}</ul>' if shown else "")
         + (f'<p class="soft">and {rest} more</p>' if rest > 0 else "")
         + "</article>"
@@ -125,9 +74,9 @@ def _finding(report: Report, finding: Finding) -> str:
 
 def _example(report: Report, example: Example) -> str:
     pair = example.pair or Pair("", example.file)
-    detail = f"<br>{_text(example.detail)}" if example.detail else ""
+    detail = f"<br>{text(example.detail)}" if example.detail else ""
     # Long paths break between folders, not within a name.
-    name = _text(report.relative(example.file)).replace("/", "/<wbr>")
+    name = text(report.relative(example.file)).replace("/", "/<wbr>")
     return f"<li>{_picture(pair, report.meta)}{name}{detail}</li>"
 
 
@@ -142,7 +91,7 @@ def _samples(report: Report) -> str:
     if not report.samples:
         return ""
     items = [
-        f"<li>{_picture(pair, report.meta)}{_text(pair.split)}: {_text(pair.image.name)}</li>"
+        f"<li>{_picture(pair, report.meta)}{text(pair.split)}: {text(pair.image.name)}</li>"
         for pair in report.samples
     ]
     return (
@@ -167,7 +116,7 @@ def _class_table(split: SplitStatistics, meta: Meta) -> str:
     ]
     head = '<tr><th>class</th><th></th><th class="count">pixels</th><th class="count">images</th>'
     return (
-        f"<h3>{_text(split.name)}</h3><p>{escape(percent(split.unlabelled_share))} of the pixels "
+        f"<h3>{text(split.name)}</h3><p>{escape(percent(split.unlabelled_share))} of the pixels "
         f"are unlabelled. Shares are of the labelled ones{_scale(meta)}.</p>"
         f'<table class="numbers">{head}</tr>{"".join(rows)}</table><br>'
     )
@@ -179,8 +128,7 @@ def _class_row(entry: ClassCount, colour: tuple[int, ...], length: float, labell
     share = escape(percent(entry.pixels / max(labelled, 1)))
     return (
         f'<tr class="{"seen" if entry.pixels else "never"}">'
-        f'<td><span class="swatch" style="background:rgb{tuple(colour)}"></span>'
-        f"{_text(entry.name)}</td><td>{bar}</td>"
+        f"<td>{swatch(colour)}{text(entry.name)}</td><td>{bar}</td>"
         f'<td class="count">{share}</td><td class="count">{entry.images}</td></tr>'
     )
 
@@ -188,7 +136,7 @@ def _class_row(entry: ClassCount, colour: tuple[int, ...], length: float, labell
 def _scale(meta: Meta) -> str:
     if meta.background is None:
         return ""
-    return f"; {_text(meta.classes[meta.background])} has no bar"
+    return f"; {text(meta.classes[meta.background])} has no bar"
 
 
 def _files(report: Report) -> str:
@@ -202,7 +150,9 @@ def _files(report: Report) -> str:
     rows.append(("widths", _spread(numbers.widths)))
     rows.append(("heights", _spread(numbers.heights)))
     rows.append(("sizes", _listed(numbers.sizes)))
-    cells = "".join(f"<tr><th>{_text(name)}</th><td>{_text(text)}</td></tr>" for name, text in rows)
+    cells = "".join(
+        f"<tr><th>{text(name)}</th><td>{text(listed)}</td></tr>" for name, listed in rows
+    )
     return f'<h2>Files</h2><table class="numbers">{cells}</table>'
 
 

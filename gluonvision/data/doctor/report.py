@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gluonvision.data.doctor.facts import Pair
 from gluonvision.data.meta import Meta
+from gluonvision.utils.page import printable
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -133,11 +134,6 @@ class Report:
         parts = [head, _split_lines(self), _kind_lines(self), _class_table(self)]
         parts += [_finding_text(self, finding, width) for finding in self.findings]
         return "\n\n".join(part for part in [*parts, f"Verdict: {self.verdict}."] if part)
-
-
-def printable(text: str) -> str:
-    """Text with control characters and broken Unicode, which no terminal should see, escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def percent(share: float) -> str:

@@ -1,8 +1,5 @@
 """Small pictures for the page: a pair's image with its classes painted on."""
 
-import base64
-import io
-
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
@@ -10,6 +7,7 @@ from PIL import Image, ImageOps
 from gluonvision.data.doctor.facts import Pair, mask_values
 from gluonvision.data.doctor.rules import WRONG, labels_of
 from gluonvision.data.meta import Meta
+from gluonvision.utils.page import picture_uri
 
 WIDTH, HEIGHT = 240, 180
 _WRONG_COLOUR, _UNLABELLED_COLOUR, _ALPHA = (255, 0, 255), (255, 255, 255), 0.6
@@ -23,7 +21,7 @@ def thumbnail(pair: Pair, meta: Meta) -> str:
     """
     try:
         image = _small_image(pair)
-        return _data_uri(_with_mask(image, pair, meta))
+        return picture_uri(_with_mask(image, pair, meta))
     # Much of what is shown here is broken: that is why it is shown.
     except Exception:
         return ""
@@ -53,9 +51,3 @@ def _small_mask(pair: Pair, meta: Meta, size: tuple[int, ...]) -> np.ndarray:
         raise ValueError("no mask")
     values = mask_values(pair, meta)
     return cv2.resize(values.astype(np.int32), size, interpolation=cv2.INTER_NEAREST)
-
-
-def _data_uri(image: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=75)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

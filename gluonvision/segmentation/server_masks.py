@@ -1,0 +1,56 @@
+"""Masks as the test servers of VOC, Cityscapes and ADE20K take them."""
+
+import os
+
+import numpy as np
+from PIL import Image
+
+from gluonvision.data.meta import Meta
+
+# Their servers read grey values; VOC's reads its palette's indices.
+_GREY = ("citys", "ade20k")
+
+
+def file_values(meta: Meta) -> np.ndarray:
+    """The pixel value of each class in the data set's own mask files: uint8 (num_class,).
+
+    The other way round than masks are read: Cityscapes' 34 ids for its 19 train ids, ADE20K's 1 to
+    150.
+    """
+    values = np.arange(meta.num_class) + meta.label_offset
+    for value, label in reversed(meta.values):
+        if label >= 0:
+            values[label] = value
+    return values.astype(np.uint8)
+
+
+def server_mask(classes: np.ndarray, meta: Meta) -> Image.Image:
+    """Classes (H, W), 0 to num_class-1, as a Pillow image: grey (L) or with a palette (P)."""
+    values = file_values(meta)
+    picture = Image.fromarray(values[classes])
+    if meta.name not in _GREY:
+        palette = np.zeros((256, 3), np.uint8)
+        palette[meta.ignored_value] = meta.ignored_colour
+        palette[values] = meta.palette
+        picture.putpalette(palette.tobytes())
+    return picture
+
+
+def check_server_mask(path: str | os.PathLike, meta: Meta, size: tuple[int, int]) -> None:
+    """Raise ValueError for a mask that a server would refuse; size: (width, height)."""
+    expected = "L" if meta.name in _GREY else "P"
+    with Image.open(path) as picture:
+        picture.load()
+        mode, found = picture.mode, picture.size
+        values = np.unique(np.asarray(picture))
+    if mode != expected or found != size:
+        raise ValueError(
+            f"{path}: Pillow mode {mode}, {found[0]}x{found[1]}; expected {expected} and the "
+            f"image's {size[0]}x{size[1]}: remove it, and it is written again"
+        )
+    wrong = np.setdiff1d(values, file_values(meta))
+    if wrong.size:
+        raise ValueError(
+            f"{path}: holds {wrong[0]}, which is no class of {meta.name} in its files: remove it, "
+            "and it is written again"
+        )

@@ -1,0 +1,12 @@
+"""Score a model on a data set, with a report; with --test, write masks for its test server.
+
+python test.py --resume runs/pascal_voc/fcn/mycheckpoint/best.params --html
+python test.py --model fcn_resnet101_voc --scales 0.5 0.75 1 1.25 1.5 1.75 --flip --window 480
+"""
+
+import sys
+
+from gluonvision.__main__ import run_command
+
+if __name__ == "__main__":
+    sys.exit(run_command("eval"))
