@@ -7,7 +7,9 @@ It picks a backend once, when first imported, and exports one vocabulary for bot
   ``get_gradients``: weights, by structural name;
 - ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
 - ``seed``, ``reseed``: generators;
-- ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode;
+- ``Trainer``, ``evaluate``, ``predicted_classes``: one training step; a forward pass in evaluation
+  mode, and the classes by it;
+- ``label_log_probability``, ``at_label_size``: of scores that may be coarser than the labels;
 - ``EXPORT_FORMS``, ``write_graph``, ``read_graph``: files that run without this package;
 - ``measuring``: what a forward pass costs;
 - ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
@@ -56,6 +58,7 @@ try:
             all_sum,
             array,
             as_numpy,
+            at_label_size,
             cpu,
             device_count,
             devices,
@@ -66,12 +69,14 @@ try:
             image_input,
             init,
             initialize,
+            label_log_probability,
             launch,
             measuring,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
+            predicted_classes,
             rank,
             read_graph,
             reseed,
@@ -89,6 +94,7 @@ try:
             all_sum,
             array,
             as_numpy,
+            at_label_size,
             cpu,
             device_count,
             devices,
@@ -99,12 +105,14 @@ try:
             image_input,
             init,
             initialize,
+            label_log_probability,
             launch,
             measuring,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
+            predicted_classes,
             rank,
             read_graph,
             reseed,
@@ -131,6 +139,7 @@ __all__ = [
     "all_sum",
     "array",
     "as_numpy",
+    "at_label_size",
     "cpu",
     "device_count",
     "devices",
@@ -141,12 +150,14 @@ __all__ = [
     "image_input",
     "init",
     "initialize",
+    "label_log_probability",
     "launch",
     "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "predicted_classes",
     "rank",
     "read_graph",
     "reseed",

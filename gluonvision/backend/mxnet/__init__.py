@@ -18,6 +18,7 @@ from mxnet.gluon import HybridBlock
 from gluonvision.backend.mxnet import init, layers as nn, measuring
 from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, reseed, seed
 from gluonvision.backend.mxnet.export import EXPORT_FORMS, read_graph, write_graph
+from gluonvision.backend.mxnet.coarse_scores import at_label_size, label_log_probability
 from gluonvision.backend.mxnet.parameters import (
     get_gradients,
     get_parameters,
@@ -34,7 +35,7 @@ from gluonvision.backend.mxnet.processes import (
     rank,
     world_size,
 )
-from gluonvision.backend.mxnet.training import Trainer, evaluate
+from gluonvision.backend.mxnet.training import Trainer, evaluate, predicted_classes
 
 __all__ = [
     "EXPORT_FORMS",
@@ -44,6 +45,7 @@ __all__ = [
     "all_sum",
     "array",
     "as_numpy",
+    "at_label_size",
     "cpu",
     "device_count",
     "devices",
@@ -54,12 +56,14 @@ __all__ = [
     "image_input",
     "init",
     "initialize",
+    "label_log_probability",
     "launch",
     "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "predicted_classes",
     "rank",
     "read_graph",
     "reseed",

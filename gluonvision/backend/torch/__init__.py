@@ -15,6 +15,7 @@ from gluonvision.backend.torch.arrays import (
     seed,
 )
 from gluonvision.backend.torch.block import HybridBlock
+from gluonvision.backend.torch.coarse_scores import at_label_size, label_log_probability
 from gluonvision.backend.torch.export import EXPORT_FORMS, read_graph, write_graph
 from gluonvision.backend.torch.parameters import (
     get_gradients,
@@ -32,7 +33,7 @@ from gluonvision.backend.torch.processes import (
     rank,
     world_size,
 )
-from gluonvision.backend.torch.training import Trainer, evaluate
+from gluonvision.backend.torch.training import Trainer, evaluate, predicted_classes
 
 __all__ = [
     "EXPORT_FORMS",
@@ -42,6 +43,7 @@ __all__ = [
     "all_sum",
     "array",
     "as_numpy",
+    "at_label_size",
     "cpu",
     "device_count",
     "devices",
@@ -52,12 +54,14 @@ __all__ = [
     "image_input",
     "init",
     "initialize",
+    "label_log_probability",
     "launch",
     "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "predicted_classes",
     "rank",
     "read_graph",
     "reseed",
