@@ -1,20 +1,26 @@
 """Scores of a model on a data set: whole images, one confusion matrix."""
 
+import dataclasses
+
 import numpy as np
 from tqdm import tqdm
 
 from gluonvision import backend
 from gluonvision.data import DataLoader, Sampler
 from gluonvision.metrics import SegmentationMetric, SegmentationScores
-from gluonvision.segmentation.predict import predict_batch
+from gluonvision.segmentation.inference import Inference, classes_of_batch
 
 
-def evaluate(net, dataset, batch_size: int = 1, workers: int = 0) -> SegmentationScores:
+def evaluate(
+    net, dataset, batch_size: int = 1, workers: int = 0, how: Inference | None = None
+) -> SegmentationScores:
     """Run ``net`` on every whole image of a data set (mode 'val') and score it.
 
-    ``batch_size``: images a forward pass, where they have one size; ``workers`` read ahead. Where
-    several processes train together each takes its share of the images, and all get the scores.
+    ``batch_size``: images a forward pass, where they have one size, or windows; ``workers`` read
+    ahead; ``how``: in windows, at several scales, with the mirror image. Where several processes
+    work together each takes its share of the images, and all get the scores.
     """
+    how = dataclasses.replace(how or Inference(), batch_size=batch_size)
     metric = SegmentationMetric(dataset.num_class)
     shard = Sampler(len(dataset), False, 0, backend.rank(), backend.world_size(), equal=False)
     batches = DataLoader(dataset, batch_size, num_workers=workers, sampler=shard, stack=False)
@@ -23,7 +29,7 @@ def evaluate(net, dataset, batch_size: int = 1, workers: int = 0) -> Segmentatio
     )
     with progress:
         for images, labels in batches:
-            for predicted, label in zip(predict_batch(net, images), labels):
+            for predicted, label in zip(classes_of_batch(net, images, how), labels):
                 metric.update(predicted, label)
             progress.update(len(images) * backend.world_size())
     metric.confusion = np.asarray(backend.all_sum(metric.confusion))

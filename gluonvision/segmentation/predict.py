@@ -1,35 +1,13 @@
 """From an image to a mask."""
 
-from collections.abc import Sequence
-from itertools import groupby
-
 import numpy as np
 
-from gluonvision.backend import F, as_numpy, image_input, placement
-from gluonvision.backend import evaluate as forward
+from gluonvision.segmentation.inference import Inference, classes
 
 
-def predict(net, image: np.ndarray) -> np.ndarray:
-    """The class of every pixel: uint8 image (H, W, C) to int32 mask (H, W), on the net's device."""
-    image = np.asarray(image)  # a Pillow image is welcome
-    if image.dtype != np.uint8 or image.ndim != 3 or not image.size:
-        raise ValueError(
-            f"image: {image.dtype} {image.shape}, expected uint8 (H, W, C), one image with pixel "
-            "values 0 to 255; a grey one becomes RGB by Pillow's convert('RGB')"
-        )
-    return _classes(net, image[None])[0]
+def predict(net, image: np.ndarray, how: Inference | None = None) -> np.ndarray:
+    """The class of every pixel: uint8 image (H, W, C) to int32 mask (H, W), on the net's device.
 
-
-def predict_batch(net, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """``predict`` for several images; neighbours of one size share a forward pass."""
-    masks: list[np.ndarray] = []
-    for _, group in groupby(images, np.shape):
-        masks.extend(_classes(net, np.stack(list(group))))
-    return masks
-
-
-def _classes(net, images):
-    scores = forward(net, image_input(images, *placement(net)))
-    if isinstance(scores, tuple | list):  # an auxiliary head's scores come second
-        scores = scores[0]
-    return as_numpy(F.argmax(scores, 1)).astype(np.int32)
+    ``how``: in windows, at several scales, with the mirror image; by default once, as it is.
+    """
+    return classes(net, image, how)

@@ -74,6 +74,15 @@ def test_broadcast_equal_and_lesser_equal(other):
     np.testing.assert_array_equal(out.astype(bool), x <= other)
 
 
+def test_exp():
+    check(F.exp, np.exp, normal(3, 5))
+
+
+@pytest.mark.parametrize("axis", [0, 3])
+def test_flip(axis):
+    check(lambda x: F.flip(x, axis=axis), lambda x: np.flip(x, axis), normal(2, 3, 4, 5))
+
+
 def test_expm1():
     check(F.expm1, np.expm1, normal(3, 5))
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 relu = functional.relu
+exp = torch.exp
 expm1 = torch.expm1
 zeros_like = torch.zeros_like
 ones_like = torch.ones_like
@@ -42,6 +43,11 @@ def slice_axis(data, axis, begin, end):
 def concat(*data, dim=1):
     """Join along ``dim``."""
     return torch.cat(data, dim)
+
+
+def flip(data, axis):
+    """In reverse order along ``axis``."""
+    return data.flip(axis)
 
 
 def clip(data, a_min, a_max):

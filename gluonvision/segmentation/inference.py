@@ -1,0 +1,194 @@
+"""Scores of every pixel of an image: whole or in windows, at several scales, with its mirror."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from gluonvision.backend import F, array, as_numpy, image_input, placement
+from gluonvision.backend import evaluate as forward
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a net is asked about an image; by default once, about the whole image at its own size.
+
+    ``scales``: factors of the image's size, or of ``base_size``: the long side, in pixels, that a
+    scale of 1 gives. ``flip``: also ask about the mirror image. ``window``: the side of square
+    windows, in pixels, that are asked about one by one; no larger than the image, and moved back
+    from its edges, so that no padding is ever seen. ``stride``: their distance, as a share of
+    ``window``. ``batch_size``: images of one size, or windows, a forward pass.
+
+    ``gluoncv``: repeat GluonCV's ``MultiEvalModel`` with its faults (docs/evaluation.md), for
+    scores to compare with those that it published.
+
+    Raises ValueError for values out of range.
+    """
+
+    scales: Sequence[float] = (1.0,)
+    flip: bool = False
+    window: int | None = None
+    stride: float = 2 / 3
+    batch_size: int = 1
+    base_size: int | None = None
+    gluoncv: bool = False
+
+    def __post_init__(self):
+        object.__setattr__(self, "scales", tuple(self.scales))
+        if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):
+            raise ValueError(f"scales={self.scales}: expected one or more positive numbers")
+        if not 0 < self.stride <= 1:
+            raise ValueError(f"stride={self.stride}: expected a share of the window, 0 to 1")
+        for name in ("window", "batch_size", "base_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value}: expected 1 or more")
+        if self.gluoncv and self.window is None:
+            raise ValueError("gluoncv: GluonCV always has windows; say window=480, its crop_size")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the net's own scores are the answer."""
+        return self == Inference(batch_size=self.batch_size)
+
+    def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """The (height, width) that each scale makes of an image."""
+        long = max(height, width)
+        targets = [math.ceil((self.base_size or long) * scale) for scale in self.scales]
+        return [(_part(height, t, long), _part(width, t, long)) for t in targets]
+
+
+def _part(side, target, long):
+    return max(1, int(side * target / long + 0.5))
+
+
+def class_scores(net, image: np.ndarray, how: Inference | None = None) -> np.ndarray:
+    """What a net gives for every pixel and class: uint8 (H, W, C) to float32 (nclass, H, W).
+
+    By default its own scores; with scales, mirror or windows the mean of the probabilities (softmax
+    of scores) that each of them gives. Raises ValueError for what is no image.
+    """
+    images = checked_image(image)[None]
+    return as_numpy(_scores_of(net, images, how or Inference()))[0].astype(np.float32, copy=False)
+
+
+def classes(net, image: np.ndarray, how: Inference | None = None) -> np.ndarray:
+    """The class of every pixel, the highest of ``class_scores``: int32 (H, W)."""
+    return classes_of_batch(net, [checked_image(image)], how)[0]
+
+
+def classes_of_batch(
+    net, images: Sequence[np.ndarray], how: Inference | None = None
+) -> list[np.ndarray]:
+    """``classes`` for several images; neighbours of one size share a forward pass."""
+    how = how or Inference()
+    masks: list[np.ndarray] = []
+    for _, group in groupby(images, np.shape):
+        same = list(group)
+        number = how.batch_size if how.window is None else 1
+        for first in range(0, len(same), number):
+            scores = _scores_of(net, np.stack(same[first : first + number]), how)
+            masks.extend(as_numpy(F.argmax(scores, 1)).astype(np.int32))
+    return masks
+
+
+def checked_image(image) -> np.ndarray:
+    """An image, or a Pillow image, as uint8 (H, W, C); ValueError for anything else."""
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or not image.size:
+        raise ValueError(
+            f"image: {image.dtype} {image.shape}, expected uint8 (H, W, C), one image with pixel "
+            "values 0 to 255; a grey one becomes RGB by Pillow's convert('RGB')"
+        )
+    return image
+
+
+def _scores_of(net, images, how):
+    """Scores (N, nclass, H, W) on the net's device of images (N, H, W, C) of one size."""
+    x = image_input(images, *placement(net))
+    if how.is_plain:
+        return _forward(net, x)
+    height, width = x.shape[2:]
+    total = None
+    for size in how.sizes(height, width):
+        scores = _resized(_windowed(net, _resized(x, *size), how), height, width)
+        total = scores if total is None else total + scores
+    return total if how.gluoncv else total / len(how.scales)
+
+
+def _windowed(net, x, how):
+    if how.window is None:
+        return _both_ways(net, x, how)
+    height, width = x.shape[2:]
+    if how.gluoncv:
+        x = _padded(net, x, how.window)
+    total, counts = None, np.zeros((1, 1, *x.shape[2:]), np.float32)
+    for places in _in_batches(_windows(*x.shape[2:], how), how):
+        # GluonCV's last windows reach over the edge, and are filled up.
+        parts = [x[:, :, rows, columns] for rows, columns in places]
+        if how.gluoncv:
+            parts = [_padded(net, part, how.window) for part in parts]
+        scores = _both_ways(net, F.concat(*parts, dim=0), how)
+        if total is None:
+            shape = (len(x), scores.shape[1], *x.shape[2:])
+            total = array(np.zeros(shape, np.float32), placement(net)[0])
+        for number, (rows, columns) in enumerate(places):
+            high, wide = rows.stop - rows.start, columns.stop - columns.start
+            part = scores[number * len(x) : (number + 1) * len(x), :, :high, :wide]
+            total[:, :, rows, columns] += part
+            counts[:, :, rows, columns] += 1
+    return (total / array(counts, placement(net)[0]))[:, :, :height, :width]
+
+
+def _windows(height, width, how):
+    """The windows of an image as (rows, columns), slices."""
+    rows, columns = (_places(length, how) for length in (height, width))
+    return [(row, column) for row in rows for column in columns]
+
+
+def _places(length, how):
+    window, step = min(how.window, length), max(1, int(how.window * how.stride))
+    starts = [step * i for i in range(math.ceil((length - window) / step) + 1)]
+    if not how.gluoncv:
+        starts = [min(start, length - window) for start in starts]
+    return [slice(start, min(start + window, length)) for start in starts]
+
+
+def _in_batches(items, how):
+    return (items[i : i + how.batch_size] for i in range(0, len(items), how.batch_size))
+
+
+def _both_ways(net, x, how):
+    """Probabilities of the image, or the mean of its and its mirror's."""
+    scores = [_forward(net, x)]
+    if how.flip:
+        scores.append(F.flip(_forward(net, F.flip(x, axis=3)), axis=3))
+    if how.gluoncv:
+        return F.exp(sum(scores))
+    return sum(F.softmax(score, axis=1) for score in scores) / len(scores)
+
+
+def _forward(net, x):
+    scores = forward(net, x)
+    # An auxiliary head's scores come second.
+    scores = scores[0] if isinstance(scores, tuple | list) else scores
+    return F.cast(scores, dtype="float32")
+
+
+def _resized(x, height, width):
+    if tuple(x.shape[2:]) == (height, width):
+        return x
+    return F.contrib.BilinearResize2D(x, height=height, width=width)
+
+
+def _padded(net, x, least):
+    """With black pixels below and on the right, where a side is shorter than ``least``."""
+    for axis in (2, 3):
+        if x.shape[axis] < least:
+            number, channels, height, width = x.shape
+            size = (least - height, width) if axis == 2 else (height, least - width)
+            black = np.zeros((number, *size, channels), np.uint8)
+            x = F.concat(x, image_input(black, *placement(net)), dim=axis)
+    return x
