@@ -108,9 +108,9 @@ class Predictor:
 def pixels_of(image: Picture) -> np.ndarray:
     """An image, as ``Predictor`` takes it, as uint8 (H, W, 3)."""
     if isinstance(image, str | os.PathLike):
-        return read_image(image)
+        return read_image(image, deep=True)
     if isinstance(image, Image.Image):
-        return picture_pixels(image)
+        return picture_pixels(image, deep=True)
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or not array.size:
         raise ValueError(
