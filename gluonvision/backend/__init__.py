@@ -8,6 +8,7 @@ It picks a backend once, when first imported, and exports one vocabulary for bot
 - ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
 - ``seed``, ``reseed``: generators;
 - ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode;
+- ``prepare_inference``: a net in another precision, for prediction alone;
 - ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
 
 ``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
@@ -68,6 +69,7 @@ try:
             num_gpus,
             parameter_shapes,
             placement,
+            prepare_inference,
             rank,
             reseed,
             seed,
@@ -97,6 +99,7 @@ try:
             num_gpus,
             parameter_shapes,
             placement,
+            prepare_inference,
             rank,
             reseed,
             seed,
@@ -135,6 +138,7 @@ __all__ = [
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "prepare_inference",
     "rank",
     "reseed",
     "seed",

@@ -1,5 +1,6 @@
 """Images in, masks and overlays out: a net together with what its classes are."""
 
+import copy
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -51,7 +52,8 @@ class Predictor:
 
     ``dataset`` says what the net's classes are: a name, or the facts themselves. ``how``: scales,
     mirroring and windows. ``device``: ``backend.cpu()`` or ``backend.gpu(n)``; by default the first
-    GPU, or the CPU without one. ``precision``: 'fp32', 'bf16' or 'fp16'.
+    GPU, or the CPU without one. ``precision``: 'fp32', 'bf16', 'fp16', 'int8' or 'auto', which is
+    int8 on CPUs that are fast in it (0.5 % of pixels at most change, twice the speed), else fp32.
 
     Raises ValueError for arguments that do not fit.
     """
@@ -62,12 +64,12 @@ class Predictor:
         dataset: str | Meta,
         how: Inference = PLAIN,
         device: Any = None,
-        precision: str = "fp32",
+        precision: str = "auto",
     ):
         self.meta, self.how = get_meta(dataset), how
         self.device = _default_device() if device is None else device
         net.collect_params().reset_ctx(self.device)
-        self.net = net
+        self.net = backend.prepare_inference(net, precision)
 
     @classmethod
     def load(cls, name_or_file: str | os.PathLike, **options) -> "Predictor":
@@ -82,6 +84,12 @@ class Predictor:
             return cls(*load_run(weights), **options)
         name = str(name_or_file)
         return cls(get_model(name, pretrained=True), dataset_of(name), **options)
+
+    def with_classes(self, dataset: str | Meta) -> "Predictor":
+        """The same predictor under other names and colours of its classes."""
+        other = copy.copy(self)
+        other.meta = get_meta(dataset)
+        return other
 
     def __call__(
         self, image: Picture | Sequence[Picture], scores: bool = False
@@ -118,6 +126,24 @@ def pixels_of(image: Picture) -> np.ndarray:
             "or (H, W), grey; or a file's path, or a Pillow image"
         )
     return picture_pixels(Image.fromarray(array.squeeze(2) if array.shape[2:] == (1,) else array))
+
+
+def device_named(name: str | None):
+    """A device by its name: 'cpu', 'gpu' (or 'cuda'), 'gpu:1'; None for None.
+
+    Raises ValueError for another name, and for a GPU that is not there.
+    """
+    if name is None or name == "cpu":
+        return None if name is None else backend.cpu()
+    kind, _, number = name.partition(":")
+    if kind not in ("gpu", "cuda") or not (number or "0").isdecimal():
+        raise ValueError(f"device {name!r}: expected cpu, gpu or gpu:N")
+    if int(number or 0) >= backend.num_gpus():
+        raise ValueError(
+            f"device {name!r}: there are {backend.num_gpus()} GPUs that {backend.NAME} can use; "
+            "device cpu works everywhere"
+        )
+    return backend.gpu(int(number or 0))
 
 
 def _default_device():

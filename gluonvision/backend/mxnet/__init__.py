@@ -17,6 +17,7 @@ from mxnet.gluon import HybridBlock
 
 from gluonvision.backend.mxnet import init, layers as nn
 from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, reseed, seed
+from gluonvision.backend.mxnet.inference import prepare_inference
 from gluonvision.backend.mxnet.parameters import (
     get_gradients,
     get_parameters,
@@ -57,6 +58,7 @@ __all__ = [
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "prepare_inference",
     "rank",
     "reseed",
     "seed",

@@ -14,6 +14,7 @@ from gluonvision.backend.torch.arrays import (
     seed,
 )
 from gluonvision.backend.torch.block import HybridBlock
+from gluonvision.backend.torch.inference import prepare_inference
 from gluonvision.backend.torch.parameters import (
     get_gradients,
     get_parameters,
@@ -54,6 +55,7 @@ __all__ = [
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "prepare_inference",
     "rank",
     "reseed",
     "seed",
