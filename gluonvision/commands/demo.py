@@ -5,6 +5,7 @@ interrupted can be given again. Ends with 1 where a file could not be segmented;
 """
 
 import argparse
+import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,10 @@ from gluonvision.data.meta import get_meta
 from gluonvision.segmentation import predict_files as files
 from gluonvision.segmentation.checkpoint import weights_of
 from gluonvision.segmentation.inference import Inference
+from gluonvision.segmentation.large import predict_large
+from gluonvision.segmentation.large_read import image_size
+from gluonvision.segmentation.large_windows import LARGE
+from gluonvision.segmentation.large_write import TIFF
 from gluonvision.segmentation.predict_video import Frames, OverlayVideo
 from gluonvision.segmentation.predictor import Predictor, device_named
 from gluonvision.utils.hashing import file_digest
@@ -49,15 +54,18 @@ def run(options: argparse.Namespace) -> int:
     """Segment what was named, write results, print what was found; the exit code."""
     if not options.inputs and options.webcam is None:
         raise ValueError("nothing to segment: name an image, a folder or a video, or --webcam 0")
-    predictor = _predictor(options)
+    sources, problems = files.find_sources(options.inputs, options.output_folder)
     try:
         if options.webcam is not None:
-            _segment_video(predictor, options.webcam, _webcam_result(options), options)
-            return 0
-        return _segment_files(predictor, options)
+            _segment_video(_predictor(options), options.webcam, _webcam_result(options), options)
+        if sources:
+            problems += _segment_files(sources, options)
     except KeyboardInterrupt:
         print("stopped; what was written stays, and the same command goes on", file=sys.stderr)
         raise
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return int(bool(problems))
 
 
 def _predictor(options) -> Predictor:
@@ -73,33 +81,48 @@ def _predictor(options) -> Predictor:
     return predictor
 
 
-def _segment_files(predictor, options) -> int:
-    sources, problems = files.find_sources(options.inputs, options.output_folder)
-    made_by = _made_by(options)
-    done, shares, seconds = [], [], []
-    bar = tqdm(sources, unit="file", desc="segmenting", disable=True if len(sources) < 2 else None)
-    for source in bar:
+def _segment_files(sources, options) -> list[str]:
+    """Segment files, write and print; what went wrong."""
+    note, predictor = _note(options), _predictor(options)
+    problems, done, shares, seconds = [], 0, [], []
+    for source in tqdm(sources, unit="file", disable=True if len(sources) < 2 else None):
         try:
-            if not options.overwrite and files.is_done(source, made_by):
-                done.append(source)
+            if not options.overwrite and files.check_done(source, note):
+                done += 1
                 continue
             began = time.monotonic()
-            shares.append(_segment(predictor, source, made_by, options))
+            shares.append(_segment(predictor, source, note, options))
             seconds.append(time.monotonic() - began)
         except (ValueError, OSError) as error:
             problems.append(str(error))
-    _report(sources, done, shares, seconds, options)
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
-    return int(bool(problems))
+    if done:
+        print(
+            f"{_numbered(done, 'file')} passed over: the results are there; --overwrite makes anew"
+        )
+    if shares:
+        _report(sources, shares, seconds, options)
+    return problems
 
 
-def _segment(predictor, source, made_by, options) -> list[tuple[str, float]]:
+def _segment(predictor, source, note, options) -> list[tuple[str, float]]:
     """Segment a file and write its results; the shares of the classes found."""
     if source.is_video:
         return _segment_video(predictor, source.path, source.result("overlay", ".mp4"), options)
+    height, width = image_size(source.path)
+    if options.large or height * width > LARGE:
+        return _segment_large(predictor, source, note, options)
     prediction = predictor(source.path)
-    files.save_results(source, prediction, made_by, options.alpha)
+    files.save_results(source, prediction, note, options.alpha)
+    return prediction.shares()
+
+
+def _segment_large(predictor, source, note, options):
+    is_tiff = source.path.suffix.lower() in TIFF and importlib.util.find_spec("tifffile")
+    mask = source.result("mask", ".tif" if is_tiff else ".png")
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    prediction = predict_large(predictor, source.path, mask, options.large, note)
+    files.save_png(prediction.overlay(options.alpha), source.result("overlay"), note)
+    print(f"mask: {mask}, made of windows")
     return prediction.shares()
 
 
@@ -121,7 +144,7 @@ def _segment_video(predictor, source, path, options) -> list[tuple[str, float]]:
     finally:
         frames.close()
         video.close(keep)
-    print(f"{path}: {files.numbered(len(shares), 'frame')}")
+    print(f"{path}: {_numbered(len(shares), 'frame')}")
     return files.merged(shares)
 
 
@@ -132,37 +155,39 @@ def _webcam_result(options) -> Path:
     return path
 
 
-def _made_by(options) -> dict:
-    """What results depend on beside the image."""
-    made_by = {"model": options.model, "precision": options.precision}
+def _note(options) -> str:
+    """What results depend on beside the image, in words."""
+    model = options.model
     weights = weights_of(options.resume) if options.resume else None
-    if weights:
-        made_by["model"] = f"{weights} ({file_digest(weights)[:12]})"
-    return made_by | {"scales": options.scales, "flip": options.flip, "window": options.window}
+    if weights and weights.is_file():
+        model = f"{weights} ({file_digest(weights)[:12]})"
+    scales = " ".join(map(str, options.scales)) + (" flip" if options.flip else "")
+    window = f", window {options.window}" if options.window else ""
+    return f"{files.NOTE_BEGINS}{model}, {options.precision}, scales {scales}{window}"
 
 
-def _report(sources, done, shares, seconds, options) -> None:
-    if done:
-        there = files.numbered(len(done), "result")
-        print(f"{there} there already, and passed over; --overwrite makes them anew")
-    if not shares:
-        return
-    if len(sources) == 1 and not sources[0].is_video:
-        print(f"mask: {sources[0].result('mask')}\noverlay: {sources[0].result('overlay')}")
+def _report(sources, shares, seconds, options) -> None:
+    if len(sources) == 1:
+        source = sources[0]
+        if not source.is_video:
+            print(f"mask: {source.result('mask')}\noverlay: {source.result('overlay')}")
+        print(f"time: {seconds[0]:.2f} s")
     else:
-        print(f"{files.numbered(len(shares), 'file')} segmented into {options.output_folder}/")
-    print(
-        f"time: {sum(seconds) / len(seconds):.2f} s each"
-        if len(seconds) > 1
-        else f"time: {seconds[0]:.2f} s"
-    )
+        mean = sum(seconds) / len(seconds)
+        number = _numbered(len(shares), "file")
+        print(f"{number} segmented into {options.output_folder}, {mean:.2f} s each")
     print("found:")
     for name, share in files.merged(shares):
-        print(f"  {name:<14}{100 * share:6.1f} %")
+        text = f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
+        print(f"  {name:<14}{text:>8}")
     print(_next(options))
 
 
 def _next(options) -> str:
     if options.resume is None and options.model == DEFAULT_MODEL:
-        return "next: other models by --model; your own classes by main.py (docs/training.md)"
-    return "next: --scales 0.75 1 1.25 --flip is slower, and more exact"
+        return "next: other models by --model; classes of your own by main.py (docs/training.md)"
+    return "next: --scales 0.75 1 1.25 --flip is slower, and often more exact"
+
+
+def _numbered(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")

@@ -3,19 +3,20 @@
 import dataclasses
 import glob
 import itertools
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
 from gluonvision.data.pairs import IMAGES
+from gluonvision.segmentation.large_read import any_size
+from gluonvision.segmentation.large_write import NOTE
 from gluonvision.segmentation.predictor import Prediction
 from gluonvision.utils import atomic
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
-_KEY = "gluonvision"
-_ENDINGS = ("_mask", "_overlay")
+NOTE_BEGINS = "model "
+_DESCRIPTION = 270  # the tag of a TIFF that write_mask notes it in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ def find_sources(names: Sequence[str], folder: Path) -> tuple[list[Source], list
     """The files that are meant, with their results in ``folder``, and what is wrong with names.
 
     A name is a file's, a folder's (images and videos in it and below, whose folders are kept), or
-    a pattern such as ``'*.jpg'``. Results of other files named are no sources. Two files whose
+    a pattern such as ``'*.jpg'``. What was itself written as a result is none. Two files whose
     results would have one name keep their endings.
     """
     found: dict[Path, Path] = {}
@@ -47,10 +48,8 @@ def find_sources(names: Sequence[str], folder: Path) -> tuple[list[Source], list
     for name in names:
         files = _files(name)
         if not files:
-            problems.append(f"{name}: no images or videos there ({', '.join(IMAGES + VIDEOS)})")
+            problems.append(_nothing(name))
         found |= {path: stem for path, stem in files.items() if path not in found}
-    results = {s.with_name(s.name + e) for s in _bases(found) for e in _ENDINGS}
-    found = {path: stem for path, stem in found.items() if path.with_suffix("") not in results}
     taken = [stem.with_suffix("") for stem in found.values()]
     return [
         Source(path, folder / (stem if taken.count(stem.with_suffix("")) > 1 else bare))
@@ -58,8 +57,10 @@ def find_sources(names: Sequence[str], folder: Path) -> tuple[list[Source], list
     ], problems
 
 
-def _bases(paths: Iterable[Path]) -> set[Path]:
-    return {path.with_suffix("") for path in paths}
+def _nothing(name: str) -> str:
+    if glob.has_magic(name) or Path(name).is_dir():
+        return f"{name}: no images or videos there ({', '.join(IMAGES + VIDEOS)})"
+    return f"{name}: no such file; check the name"
 
 
 def _files(name: str) -> dict[Path, Path]:
@@ -67,10 +68,11 @@ def _files(name: str) -> dict[Path, Path]:
     path = Path(name)
     if path.is_dir():
         inside = sorted(p for p in path.rglob("*") if _is_known(p))
-        return {p: p.relative_to(path) for p in inside}
-    if glob.has_magic(name) and not path.is_file():
-        return {Path(p): Path(Path(p).name) for p in sorted(glob.glob(name, recursive=True))}
-    return {path: Path(path.name)}  # one that is missing is an error when it is read
+        return {p: p.relative_to(path) for p in inside if _note(p) is None}
+    if path.is_file():
+        return {path: Path(path.name)}
+    matching = (Path(p) for p in sorted(glob.glob(name, recursive=True)))
+    return {p: Path(p.name) for p in matching if p.is_file() and _note(p) is None}
 
 
 def _is_known(path: Path) -> bool:
@@ -78,58 +80,54 @@ def _is_known(path: Path) -> bool:
     return path.suffix.lower() in IMAGES + VIDEOS and not hidden and path.is_file()
 
 
-def save_results(source: Source, prediction: Prediction, made_by: dict, alpha: float) -> None:
-    """Write overlay and mask; each appears whole or not at all, the mask last.
-
-    ``made_by``: what the results depend on beside the image, kept in the mask's file.
-    """
+def save_results(source: Source, prediction: Prediction, note: str, alpha: float) -> None:
+    """Write overlay and mask, with a note in each; each appears whole or not at all."""
     source.stem.parent.mkdir(parents=True, exist_ok=True)
+    save_png(prediction.overlay(alpha), source.result("overlay"), note)
+    save_png(prediction.mask_image(), source.result("mask"), note)
+
+
+def save_png(picture: Image.Image, path: Path, note: str) -> None:
+    """Write a picture with a note in it, whole or not at all."""
     notes = PngImagePlugin.PngInfo()
-    notes.add_text(_KEY, json.dumps(made_by, sort_keys=True))
-    save_png(prediction.overlay(alpha), source.result("overlay"))
-    save_png(prediction.mask_image(), source.result("mask"), notes)
-
-
-def save_png(picture: Image.Image, path: Path, notes=None) -> None:
-    """Write a picture, whole or not at all."""
+    notes.add_text(NOTE, note)
     with atomic.replacing(path) as file:
         picture.save(file, "PNG", pnginfo=notes)
 
 
-def is_done(source: Source, made_by: dict) -> bool:
+def check_done(source: Source, note: str) -> bool:
     """Whether the results are there already.
 
-    Raises FileExistsError where they are, but made otherwise: by another model, or in another way.
+    Raises FileExistsError where they are, but with another note: made in another way.
     """
-    mask, overlay = source.result("mask"), source.result("overlay")
-    if not mask.is_file() or not overlay.is_file():
+    if source.is_video:
+        return source.result("overlay", ".mp4").is_file()
+    masks = [source.result("mask", ending) for ending in (".png", ".tif")]
+    mask = next((path for path in masks if path.is_file()), None)
+    if mask is None or not source.result("overlay").is_file():
         return False
-    found = _notes(mask)
-    if found == made_by:
+    found = _note(mask)
+    if found == note:
         return True
-    told = "otherwise" if found is None else f"with {described(found)}"
+    told = "by something else" if found is None else f"with {found}; now it is {note}"
     raise FileExistsError(
-        f"{mask}: is there already, made {told}; --overwrite makes it anew, --output-folder "
+        f"{mask}: is there already, made {told}. --overwrite makes it anew, --output-folder "
         "chooses another place"
     )
 
 
-def _notes(path: Path) -> dict | None:
-    try:
-        with Image.open(path) as picture:
-            return json.loads(picture.info[_KEY])
-    except (KeyError, OSError, TypeError, ValueError):
+def _note(path: Path) -> str | None:
+    """What ``save_png`` or ``write_mask`` noted in a file; None in what is no result."""
+    if path.suffix.lower() not in (".png", ".tif"):
         return None
-
-
-def described(made_by: dict) -> str:
-    """What results were made with, in words."""
-    return ", ".join(f"{name} {value}" for name, value in made_by.items())
-
-
-def numbered(count: int, what: str) -> str:
-    """'1 image', '2 images'."""
-    return f"{count} {what}" + ("" if count == 1 else "s")
+    try:
+        with any_size(), Image.open(path) as picture:
+            if picture.format == "PNG":
+                return picture.info.get(NOTE)
+            text = picture.getexif().get(_DESCRIPTION, "")
+            return text if text.startswith(NOTE_BEGINS) else None
+    except (OSError, ValueError):
+        return None
 
 
 def merged(shares: Iterable[list[tuple[str, float]]]) -> list[tuple[str, float]]:

@@ -15,6 +15,8 @@ from gluonvision.data.reading import picture_pixels, read_image
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.segmentation.checkpoint import load_run, weights_of
 from gluonvision.segmentation.inference import Inference, class_scores, classes
+from gluonvision.segmentation.large_read import rows_of
+from gluonvision.segmentation.large_windows import LARGE, mask_parts
 from gluonvision.utils import class_shares, get_mask, overlay
 
 PLAIN = Inference()
@@ -96,7 +98,8 @@ class Predictor:
     ) -> Prediction | list[Prediction]:
         """The prediction for one image; a list of them for a list.
 
-        An image is a file's path, a Pillow image, or a uint8 array (H, W, 3), or (H, W) grey.
+        An image is a file's path, a Pillow image, or a uint8 array (H, W, 3), or (H, W) grey. From
+        16 million pixels on the mask is made of windows, in memory that does not grow with it.
         ``scores``: keep the scores of all classes too (4 bytes a class and pixel).
 
         Raises FileNotFoundError or ValueError, naming the file, for what is no image.
@@ -107,10 +110,21 @@ class Predictor:
 
     def _predict(self, pixels: np.ndarray, with_scores: bool) -> Prediction:
         if not with_scores:
-            return Prediction(pixels, classes(self.net, pixels, self.how), self.meta)
+            return Prediction(pixels, self._mask(pixels), self.meta)
         scores = class_scores(self.net, pixels, self.how)
         mask = scores.argmax(0).astype(np.int32)
         return Prediction(pixels, mask, self.meta, scores)
+
+    def _mask(self, pixels: np.ndarray) -> np.ndarray:
+        height, width = pixels.shape[:2]
+        if height * width <= LARGE or self.how.window is not None:
+            return classes(self.net, pixels, self.how)
+        parts = mask_parts(rows_of(pixels), self.classes_of_window, self.how)
+        return np.concatenate([mask for _, mask in parts])
+
+    def classes_of_window(self, window: np.ndarray) -> np.ndarray:
+        """The mask of a part of an image that is seen whole: uint8 (H, W, 3) to int32 (H, W)."""
+        return classes(self.net, window, dataclasses.replace(self.how, window=None))
 
 
 def pixels_of(image: Picture) -> np.ndarray:
