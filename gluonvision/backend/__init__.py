@@ -12,6 +12,7 @@ It picks a backend once, when first imported, and exports one vocabulary for bot
 - ``label_log_probability``, ``at_label_size``: of scores that may be coarser than the labels;
 - ``EXPORT_FORMS``, ``write_graph``, ``read_graph``: files that run without this package;
 - ``measuring``: what a forward pass costs;
+- ``prepare_inference``: a net in another precision, for prediction alone;
 - ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
 
 ``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
@@ -77,6 +78,7 @@ try:
             parameter_shapes,
             placement,
             predicted_classes,
+            prepare_inference,
             rank,
             read_graph,
             reseed,
@@ -113,6 +115,7 @@ try:
             parameter_shapes,
             placement,
             predicted_classes,
+            prepare_inference,
             rank,
             read_graph,
             reseed,
@@ -158,6 +161,7 @@ __all__ = [
     "parameter_shapes",
     "placement",
     "predicted_classes",
+    "prepare_inference",
     "rank",
     "read_graph",
     "reseed",

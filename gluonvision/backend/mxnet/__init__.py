@@ -19,6 +19,7 @@ from gluonvision.backend.mxnet import init, layers as nn, measuring
 from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, reseed, seed
 from gluonvision.backend.mxnet.export import EXPORT_FORMS, read_graph, write_graph
 from gluonvision.backend.mxnet.coarse_scores import at_label_size, label_log_probability
+from gluonvision.backend.mxnet.inference import prepare_inference
 from gluonvision.backend.mxnet.parameters import (
     get_gradients,
     get_parameters,
@@ -64,6 +65,7 @@ __all__ = [
     "parameter_shapes",
     "placement",
     "predicted_classes",
+    "prepare_inference",
     "rank",
     "read_graph",
     "reseed",

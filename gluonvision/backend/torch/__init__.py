@@ -17,6 +17,7 @@ from gluonvision.backend.torch.arrays import (
 from gluonvision.backend.torch.block import HybridBlock
 from gluonvision.backend.torch.coarse_scores import at_label_size, label_log_probability
 from gluonvision.backend.torch.export import EXPORT_FORMS, read_graph, write_graph
+from gluonvision.backend.torch.inference import prepare_inference
 from gluonvision.backend.torch.parameters import (
     get_gradients,
     get_parameters,
@@ -62,6 +63,7 @@ __all__ = [
     "parameter_shapes",
     "placement",
     "predicted_classes",
+    "prepare_inference",
     "rank",
     "read_graph",
     "reseed",
