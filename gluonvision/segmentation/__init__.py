@@ -3,7 +3,16 @@
 from gluonvision.segmentation.build import build_model
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.evaluate import evaluate
+from gluonvision.segmentation.inference import Inference, class_scores
 from gluonvision.segmentation.predict import predict
 from gluonvision.segmentation.train import train
 
-__all__ = ["TrainConfig", "build_model", "evaluate", "predict", "train"]
+__all__ = [
+    "Inference",
+    "TrainConfig",
+    "build_model",
+    "class_scores",
+    "evaluate",
+    "predict",
+    "train",
+]
