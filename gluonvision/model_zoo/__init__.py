@@ -7,7 +7,7 @@ from gluonvision.model_zoo.deeplabv3plus import DeepLabV3Plus
 from gluonvision.model_zoo.fcn import FCN
 from gluonvision.model_zoo.importers import load_weights
 from gluonvision.model_zoo.pspnet import PSPNet
-from gluonvision.model_zoo.registry import get_model, list_models, register_model
+from gluonvision.model_zoo.registry import dataset_of, get_model, list_models, register_model
 from gluonvision.model_zoo.segbase import SegBaseModel
 from gluonvision.model_zoo.segmentation import get_segmentation_model
 
@@ -18,6 +18,7 @@ __all__ = [
     "DeepLabV3Plus",
     "PSPNet",
     "SegBaseModel",
+    "dataset_of",
     "get_model",
     "get_segmentation_model",
     "list_models",

@@ -21,6 +21,11 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(_MODELS, pattern))
 
 
+def describe_model(name: str) -> str:
+    """What a model is, in a sentence: the first of its constructor's docstring."""
+    return " ".join((_MODELS[name].__doc__ or name).split("\n\n")[0].split())
+
+
 def get_model(
     name: str, pretrained: bool | str = False, pretrained_base: bool | str = False, **kwargs
 ):
@@ -31,11 +36,30 @@ def get_model(
     the constructor (``nclass``, ``aux``, ``norm_layer``, ``ctx``, ``root`` ...). An unknown name is
     a ValueError.
     """
+    constructor = _find(name)
+    if pretrained_base:  # backbones have no base of their own
+        kwargs["pretrained_base"] = pretrained_base
+    return constructor(pretrained=pretrained, **kwargs)
+
+
+def dataset_of(name: str) -> str:
+    """The data set that a published model was trained on, and whose classes it has: its name.
+
+    Raises ValueError for an unknown name and for models of no data set.
+    """
+    dataset = getattr(_find(name), "dataset", None)
+    if dataset is None:
+        raise ValueError(
+            f"{name} is published for no data set of segmentation; those that are: "
+            + ", ".join(n for n in list_models() if hasattr(_MODELS[n], "dataset"))
+        )
+    return dataset
+
+
+def _find(name: str) -> Callable:
     constructor = _MODELS.get(name) or _MODELS.get(name.lower())
     if constructor is None:
         close = difflib.get_close_matches(name.lower(), _MODELS, n=3, cutoff=0.4)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise ValueError(f"no model is named {name!r}.{hint} list_models() gives all names")
-    if pretrained_base:  # backbones have no base of their own
-        kwargs["pretrained_base"] = pretrained_base
-    return constructor(pretrained=pretrained, **kwargs)
+    return constructor

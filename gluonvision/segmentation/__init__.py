@@ -5,10 +5,13 @@ from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.evaluate import evaluate
 from gluonvision.segmentation.inference import Inference, class_scores
 from gluonvision.segmentation.predict import predict
+from gluonvision.segmentation.predictor import Prediction, Predictor
 from gluonvision.segmentation.train import train
 
 __all__ = [
     "Inference",
+    "Prediction",
+    "Predictor",
     "TrainConfig",
     "build_model",
     "class_scores",

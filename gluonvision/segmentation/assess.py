@@ -11,8 +11,7 @@ from tqdm import tqdm
 from gluonvision import backend
 from gluonvision.data import Sampler, get_segmentation_dataset
 from gluonvision.metrics import SegmentationScores, bootstrap
-from gluonvision.model_zoo import get_model
-from gluonvision.model_zoo.published import dataset_of
+from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.model_zoo.weights import find_weights, get_weights
 from gluonvision.segmentation import build, report, server_masks
 from gluonvision.segmentation.checkpoint import BEST, CONFIG, load_run
@@ -151,8 +150,6 @@ def assess_published(name: str, **options) -> Assessment:
     """The assessment of a model with published weights, on its own data set by default."""
     get_weights(name)  # says which names there are, before anything is fetched
     own_dataset = dataset_of(name)
-    if own_dataset is None:
-        raise ValueError(f"{name} segments nothing: its weights are a backbone's; name a model")
     dataset = options.pop("dataset", None) or own_dataset
     return Assessment(
         partial(_published_on, name),

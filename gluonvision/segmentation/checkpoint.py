@@ -1,6 +1,8 @@
-"""What a run leaves for others: its weights and its configuration, in one folder."""
+"""What a run leaves for others: weights, configuration and classes, in one folder."""
 
 import contextlib
+import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +12,19 @@ import numpy as np
 from gluonvision import backend
 from gluonvision.backend import parameters_file
 from gluonvision.data import dataset_meta
-from gluonvision.model_zoo import get_segmentation_model, load_weights
+from gluonvision.data.meta import Meta
+from gluonvision.model_zoo import get_segmentation_model, list_models, load_weights
 from gluonvision.segmentation.config import TrainConfig
+from gluonvision.segmentation.states import is_state
 from gluonvision.utils import atomic
 from gluonvision.utils.hashing import file_digest
 
 WEIGHTS, BEST = "checkpoint.params", "best.params"
-CONFIG = "config.json"
+CONFIG, CLASSES = "config.json", "classes.json"
 
 
 def save_run(config: TrainConfig, net) -> Path:
-    """Write the weights, and the configuration beside them; returns the weights' file.
+    """Write the weights, and configuration and classes beside them; returns the weights' file.
 
     Each file appears whole or not at all.
     """
@@ -29,8 +33,13 @@ def save_run(config: TrainConfig, net) -> Path:
 
 
 def save_config(config: TrainConfig) -> None:
-    """Write the configuration into the run's folder, which is made."""
+    """Write the configuration and the data set's facts into the run's folder, which is made.
+
+    With the facts there, a run can be used where its data set is not.
+    """
     config.folder.mkdir(parents=True, exist_ok=True)
+    facts = dataclasses.asdict(dataset_meta(config.dataset, config.data_folder))
+    atomic.write_text(config.folder / CLASSES, json.dumps(facts, indent=2) + "\n")
     atomic.write_text(config.folder / CONFIG, config.to_json())
 
 
@@ -67,21 +76,55 @@ def check_weights(path: Path) -> None:
 def load_run(weights: Path):
     """The model that a run trained, and its data set, from its weights' file.
 
-    The data set is a name, or, for a ``folder``, the facts that lie in it.
+    The data set is a name, or, for a ``folder``, its facts: those that the run saved, or, where it
+    is older than such files, those that lie in the data's folder.
     """
+    if is_state(weights):
+        raise ValueError(
+            f"{weights} is a state, to go on training from; name the weights of its run: "
+            f"{weights.parent.parent / WEIGHTS}"
+        )
     path = weights.with_name(CONFIG)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; weights of a run lie beside the configuration that it saved"
         )
     config = TrainConfig.from_json(path)
-    facts = dataset_meta(config.dataset, config.data_folder)
+    facts = _saved_facts(weights) or dataset_meta(config.dataset, config.data_folder)
     net = get_segmentation_model(
         config.model, facts, config.backbone, pretrained_base=False, **model_options(config)
     )
     check_weights(weights)
     load_weights(net, str(weights))
     return net, facts if config.dataset == "folder" else config.dataset
+
+
+def weights_of(name_or_file: str | os.PathLike) -> Path | None:
+    """The weights' file that is meant: a run's folder means its last; None for a model's name."""
+    path = Path(name_or_file)
+    if path.is_dir() and (path / WEIGHTS).is_file():
+        return path / WEIGHTS
+    is_name = path.name == str(name_or_file) and not path.suffix and not path.is_file()
+    return None if is_name or str(name_or_file) in list_models() else path
+
+
+def _saved_facts(weights: Path) -> Meta | None:
+    path = weights.with_name(CLASSES)
+    if not path.is_file():
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        meta = Meta(**{name: _as_tuple(value) for name, value in facts.items()})
+        fits = len(meta.classes) == len(meta.palette) and all(len(c) == 3 for c in meta.palette)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold the classes of a run: {error}") from error
+    if not fits:
+        raise ValueError(f"{path}: expected a colour (R, G, B) for each of its classes")
+    return meta
+
+
+def _as_tuple(value):
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 def model_options(config: TrainConfig) -> dict:

@@ -182,7 +182,7 @@ def test_mistakes_are_told(weights, camvid, tmp_path):
         assess_run(str(tmp_path / "net.params"))
     with pytest.raises(FileNotFoundError, match="other.params: no such file"):
         assess_run(str(weights.with_name("other.params")))
-    with pytest.raises(ValueError, match="resnet50_v1b segments nothing"):
+    with pytest.raises(ValueError, match="resnet50_v1b is published for no data set"):
         assess_published("resnet50_v1b", dataset="camvid")
     with pytest.raises(ValueError, match="unknown name 'fcn_resnet101_vok'. Did you mean"):
         assess_published("fcn_resnet101_vok")

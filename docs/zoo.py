@@ -1,0 +1,86 @@
+"""Write the tables of the model zoo: from ``weights_table``, and from the models themselves."""
+
+from collections.abc import Iterable
+from math import prod
+
+from gluonvision.backend import parameter_shapes
+from gluonvision.model_zoo import get_model
+from gluonvision.model_zoo.weights_table import BACKBONES, SEGMENTATION, UNPUBLISHED, Weights
+
+_STATISTICS = ("running_mean", "running_var")
+
+
+def tables() -> str:
+    """The zoo as Markdown: segmentation models by data set, backbones, files and their hashes."""
+    models, backbones = [*SEGMENTATION], [*BACKBONES]
+    models += [name for name in UNPUBLISHED if "fcn" in name]
+    backbones += [name for name in UNPUBLISHED if "fcn" not in name]
+    parts = [
+        "## Segmentation models",
+        _table(("name", "mIoU", "measured on", "M parameters"), map(_model_row, models)),
+        "## Backbones",
+        _table(("name", "ImageNet top-1", "M parameters"), map(_backbone_row, backbones)),
+        "## Files",
+        _table(("model", "file", "hash", "licence", "score from"), _file_rows()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def num_parameters(name: str) -> int:
+    """The numbers of a model that training changes; norms' running statistics are none."""
+    shapes = parameter_shapes(get_model(name))
+    return sum(prod(shape) for each, shape in shapes.items() if not each.endswith(_STATISTICS))
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _millions(name):
+    return f"{num_parameters(name) / 1e6:.2f}"
+
+
+def _model_row(name):
+    best = SEGMENTATION.get(name, (None,))[0]
+    score = best and best.score
+    told = (f"{score.value:.1f}", score.data) if score else ("", _why_none(best))
+    return f"`{name}`", *told, _millions(name)
+
+
+def _why_none(weights):
+    return "no score is published" if weights else "no weights are published"
+
+
+def _backbone_row(name):
+    return f"`{name}`", _published(BACKBONES.get(name, ())), _millions(name)
+
+
+def _published(files):
+    scores = {w.format: f"{w.score.value:.1f}" if w.score else "not published" for w in files}
+    told = [f"{score} ({form})" for form, score in scores.items()]
+    return ", ".join(told) or "no weights are published"
+
+
+def _file_rows():
+    for name, files in {**SEGMENTATION, **BACKBONES}.items():
+        for weights in files:
+            yield (
+                f"`{name}`",
+                f"`{weights.file}`",
+                _hash(weights),
+                weights.licence,
+                _source(weights),
+            )
+
+
+def _hash(weights: Weights) -> str:
+    if weights.checksum is None:
+        return "none known"
+    kind, digits = weights.checksum.split(":")
+    return f"{kind} `{digits}`"
+
+
+def _source(weights):
+    return weights.score.source if weights.score else ""
