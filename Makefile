@@ -56,12 +56,12 @@ $(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt
 # GluonCV, torchvision and timm are what the tests compare with; each would bring a framework or
 # an OpenCV of its own along.
 $(VENV)/test.done: $(VENV)/demo.done
-	$(PIP) --editable '.[mxnet,dev,coco,tensorboard,web]'
+	$(PIP) --editable '.[mxnet,dev,coco,tensorboard,export,web]'
 	$(PIP) --no-deps gluoncv torchvision timm
 	touch $@
 
 $(VENV)/docs.done: $(VENV)/demo.done
-	$(PIP) --editable '.[mxnet,docs]'
+	$(PIP) --editable '.[mxnet,docs,web,export]'
 	$(PIP) --no-deps torchvision
 	touch $@
 

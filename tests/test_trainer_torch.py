@@ -1,13 +1,16 @@
 """What a trainer does under torch alone: half precision, loss scaling, layouts in memory."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 
 from gluonvision import backend
+from gluonvision.backend import HybridBlock, nn
 from gluonvision.backend.trainer_options import TrainerOptions
 from gluonvision.loss import get_loss
-from gluonvision.model_zoo import FCN
+from gluonvision.model_zoo import FCN, DeepLabV3Plus
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((2, 3, 48, 48)).astype("float32")
@@ -80,3 +83,87 @@ def test_weights_in_channels_last_are_saved_as_any():
     for name, value in backend.get_parameters(ours.net).items():
         assert value.flags.c_contiguous
         np.testing.assert_array_equal(value, backend.get_parameters(plain.net)[name])
+
+
+class OwnWay(FCN):
+    """Does more after the resize than the library knows."""
+
+    def hybrid_forward(self, F, x):
+        return 2 * super().hybrid_forward(F, x)
+
+
+class OwnForward(FCN):
+    """The same, in torch's habit."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def fused_trainer(kind=DeepLabV3Plus, loss="ce", fused=True, align_corners=True, **options):
+    backend.seed(5)
+    net = kind(3, "mobilenet_v2", pretrained_base=False, **options).double()
+    loss = get_loss(loss, align_corners=align_corners)
+    return backend.Trainer(net, loss, TrainerOptions(fused_loss=fused))
+
+
+def coarse_calls(trainer):
+    """Whether each call of the trainer's net asks for coarse scores; a list that grows."""
+    calls = []
+    trainer.net.register_forward_pre_hook(
+        lambda module, inputs, options: calls.append(options.get("coarse", False)),
+        with_kwargs=True,
+    )
+    return calls
+
+
+@pytest.mark.parametrize("loss", ["ce", "ohem", "ce+dice"])
+def test_losses_of_coarse_scores_are_those_of_full_ones(loss):
+    x, label = backend.array(X).double(), backend.array(LABEL)
+    trainers = [fused_trainer(loss=loss, fused=fused, aux=True) for fused in (True, False)]
+    calls = [coarse_calls(trainer) for trainer in trainers]
+    taken = []
+    for trainer in trainers:
+        backend.reseed(1)
+        taken.append([trainer.step(x, label, 0.01) for _ in range(2)])
+    np.testing.assert_allclose(*taken, rtol=1e-9)
+    assert calls == [[True] * 2, [False] * 2]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"kind": OwnWay}, {"kind": OwnForward}, {"align_corners": False}],
+    ids=["own hybrid_forward", "own forward", "resized otherwise"],
+)
+def test_a_net_that_cannot_give_coarse_scores_gives_full_ones(options):
+    trainer = fused_trainer(**options)
+    calls = coarse_calls(trainer)
+    backend.reseed(1)
+    value = trainer.step(backend.array(X).double(), backend.array(LABEL), 0.01)
+    assert calls == [False] and np.isfinite(value)
+
+
+class Tiny(HybridBlock):
+    """All that a net needs to give coarse scores."""
+
+    align_corners = True
+
+    def __init__(self):
+        super().__init__()
+        self.output = nn.Conv2D(3, 3, strides=4, padding=1, in_channels=3)
+
+    def hybrid_forward(self, F, x, coarse=False):
+        scores = self.output(x)
+        return scores if coarse else F.contrib.BilinearResize2D(scores, like=x, mode="like")
+
+
+def test_a_compiled_net_gives_coarse_scores(monkeypatch):
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    taken = []
+    for options in ({"compile": True}, {"fused_loss": False}):
+        backend.seed(5)
+        net = Tiny()
+        backend.initialize(net, backend.init.Xavier())
+        trainer = backend.Trainer(net, get_loss("ce"), TrainerOptions(**options))
+        taken.append(losses(trainer, range(3)))
+        assert bool(trainer._net_options) == ("compile" in options)
+    np.testing.assert_allclose(*taken, atol=1e-6)

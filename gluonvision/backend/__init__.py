@@ -7,7 +7,12 @@ It picks a backend once, when first imported, and exports one vocabulary for bot
   ``get_gradients``: weights, by structural name;
 - ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
 - ``seed``, ``reseed``: generators;
-- ``Trainer``, ``evaluate``: one training step; a forward pass in evaluation mode;
+- ``Trainer``, ``evaluate``, ``predicted_classes``: one training step; a forward pass in evaluation
+  mode, and the classes by it;
+- ``label_log_probability``, ``at_label_size``: of scores that may be coarser than the labels;
+- ``EXPORT_FORMS``, ``write_graph``, ``read_graph``: files that run without this package;
+- ``measuring``: what a forward pass costs;
+- ``prepare_inference``: a net in another precision, for prediction alone;
 - ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
 
 ``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
@@ -47,12 +52,14 @@ NAME = _choose_backend()
 try:
     if NAME == "torch":
         from gluonvision.backend.torch import (
+            EXPORT_FORMS,
             F,
             HybridBlock,
             Trainer,
             all_sum,
             array,
             as_numpy,
+            at_label_size,
             cpu,
             device_count,
             devices,
@@ -63,25 +70,33 @@ try:
             image_input,
             init,
             initialize,
+            label_log_probability,
             launch,
+            measuring,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
+            predicted_classes,
+            prepare_inference,
             rank,
+            read_graph,
             reseed,
             seed,
             set_parameters,
             world_size,
+            write_graph,
         )
     else:
         from gluonvision.backend.mxnet import (
+            EXPORT_FORMS,
             F,
             HybridBlock,
             Trainer,
             all_sum,
             array,
             as_numpy,
+            at_label_size,
             cpu,
             device_count,
             devices,
@@ -92,16 +107,22 @@ try:
             image_input,
             init,
             initialize,
+            label_log_probability,
             launch,
+            measuring,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
+            predicted_classes,
+            prepare_inference,
             rank,
+            read_graph,
             reseed,
             seed,
             set_parameters,
             world_size,
+            write_graph,
         )
 except ImportError as error:
     _mend = (
@@ -113,6 +134,7 @@ except ImportError as error:
 
 __all__ = [
     "BACKENDS",
+    "EXPORT_FORMS",
     "NAME",
     "F",
     "HybridBlock",
@@ -120,6 +142,7 @@ __all__ = [
     "all_sum",
     "array",
     "as_numpy",
+    "at_label_size",
     "cpu",
     "device_count",
     "devices",
@@ -130,14 +153,20 @@ __all__ = [
     "image_input",
     "init",
     "initialize",
+    "label_log_probability",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
+    "predicted_classes",
+    "prepare_inference",
     "rank",
+    "read_graph",
     "reseed",
     "seed",
     "set_parameters",
     "world_size",
+    "write_graph",
 ]

@@ -15,8 +15,9 @@ class TrainerOptions:
     ``clip_norm``: the largest norm of all gradients together, 0 for any. ``ema_decay``: share kept
     at each step by a running average of the weights, 0 for none. ``channels_last``: (N, H, W, C)
     in memory. ``compile``: a compiled forward and backward pass. ``deterministic``: the same
-    bits every time on a GPU too. ``kvstore``: how MXNet sums gradients over devices.
-    Raises ValueError for values out of range.
+    bits every time on a GPU too. ``fused_loss``: losses from the scores before they are resized, in
+    little memory, where that can be; the same numbers. ``kvstore``: how MXNet sums gradients over
+    devices. Raises ValueError for values out of range.
     """
 
     momentum: float = 0.9
@@ -28,6 +29,7 @@ class TrainerOptions:
     channels_last: bool = False
     compile: bool = False
     deterministic: bool = False
+    fused_loss: bool = True
     kvstore: str = "device"
 
     def __post_init__(self):

@@ -29,12 +29,16 @@ __all__ = [
 
 
 def get_loss(
-    name: str, aux_weight: float = 0.4, class_weights: Sequence[float] | None = None
+    name: str,
+    aux_weight: float = 0.4,
+    class_weights: Sequence[float] | None = None,
+    align_corners: bool = True,
 ) -> SegmentationLoss:
     """A loss by its name on the command line, or the sum of several: 'ce', 'ce+lovasz'.
 
     Names: ce, ohem, dice, lovasz, focal. ``class_weights`` go to those that take them: ce, ohem,
-    focal. Raises ValueError for a name that there is not, and for weights that none takes.
+    focal. ``align_corners``: the model's, where scores come coarser than the labels. Raises
+    ValueError for a name that there is not, and for weights that none takes.
     """
     names = name.split("+")
     if unknown := [n for n in names if n not in _LOSSES]:
@@ -48,6 +52,8 @@ def get_loss(
             f"out, or add one of these, as in 'ce+{name}'"
         )
     losses = [_make(n, aux_weight, class_weights) for n in names]
+    for loss in losses:
+        loss.align_corners = align_corners
     return losses[0] if len(losses) == 1 else CombinedLoss(*losses)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gluonvision.backend import HybridBlock, nn
+from gluonvision.backend import HybridBlock, at_label_size, nn
 
 IGNORED = -1
 
@@ -16,21 +16,29 @@ class SegmentationLoss(HybridBlock):
     (N, nclass, H, W) in float32 or wider, label (N, H, W) integers in [-1, nclass), -1 ignored.
     Gives one number, 0 with zero gradient if no pixel is labelled. The auxiliary scores' term
     counts ``aux_weight`` (0.4 as in PSPNet, section 3.3).
+
+    Under PyTorch scores may be coarser than the label, (N, nclass, h, w): they are resized to it,
+    as the attribute ``align_corners`` says, which is to be that of the model.
     """
 
     def __init__(self, aux_weight: float = 0.4):
         super().__init__()
         self.aux_weight = aux_weight
+        self.align_corners: bool | None = True
 
     def hybrid_forward(self, F, scores, *others):
         *aux_scores, label = others
-        loss = self.term(F, scores, label)
+        loss = self.term(F, self.fitted(F, scores, label), label)
         for scores in aux_scores:
-            loss = loss + self.aux_weight * self.term(F, scores, label)
+            loss = loss + self.aux_weight * self.term(F, self.fitted(F, scores, label), label)
         return loss
 
+    def fitted(self, F, scores, label):
+        """The scores as ``term`` takes them: at the size of the label."""
+        return at_label_size(F, scores, label, self.align_corners)
+
     def term(self, F, scores, label):
-        """The loss of one head's scores."""
+        """The loss of one head's scores (N, nclass, H, W)."""
         raise NotImplementedError(f"{type(self).__name__} must define term(self, F, scores, label)")
 
     def count(self, label: np.ndarray) -> float:
@@ -50,6 +58,8 @@ class CombinedLoss(SegmentationLoss):
             raise ValueError("CombinedLoss(): expected one loss at least")
         self.losses = nn.HybridSequential()
         self.losses.add(*losses)
+        ways = {loss.align_corners for loss in losses}
+        self.align_corners = ways.pop() if len(ways) == 1 else None
 
     def hybrid_forward(self, F, scores, *others):
         first, *rest = [loss(scores, *others) for loss in self.losses]
@@ -72,13 +82,18 @@ def check_class_weights(class_weights: Sequence[float] | None) -> tuple[float, .
     return tuple(weights.tolist())
 
 
-def average(F, values, is_counted, weights):
+def average(F, values, is_counted, weights=None):
     """The mean of the values that are counted, each with its weight; 0 if the weights sum to 0.
 
-    What is not counted is replaced: a product with 0 would keep NaN.
+    ``weights``: default: all count the same. What is not counted is replaced: a product with 0
+    would keep NaN.
     """
     zero = F.zeros_like(values)
-    total = F.sum(F.where(is_counted, values * weights, zero))
+    if weights is None:
+        weights = F.ones_like(values)
+    else:
+        values = values * weights
+    total = F.sum(F.where(is_counted, values, zero))
     weight = F.sum(F.where(is_counted, weights, zero))
     return F.broadcast_div(total, F.where(weight > 0, weight, F.ones_like(weight)))
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gluonvision.backend import label_log_probability
 from gluonvision.loss.base import (
     IGNORED,
     SegmentationLoss,
@@ -23,11 +24,24 @@ class PixelLoss(SegmentationLoss):
         super().__init__(aux_weight)
         self.class_weights = check_class_weights(class_weights)
 
-    def weights(self, F, scores, label, like):
-        """The weight of each pixel, (N, H, W)."""
+    def fitted(self, F, scores, label):
+        """The scores as they are: ``log_probability`` takes coarse ones."""
+        return scores
+
+    def log_probability(self, F, scores, label):
+        """The logarithm of the probability of each pixel's label, (N, H, W)."""
+        return label_log_probability(F, scores, label, self.align_corners)
+
+    def weights(self, F, scores, label):
+        """The weight of each pixel, (N, H, W); None if all have the same."""
         if self.class_weights is None:
-            return F.ones_like(like)
+            return None
         return pixel_weights(F, scores, label, self.class_weights)
+
+    def weighted(self, F, values, scores, label):
+        """The values (N, H, W), each times its pixel's weight."""
+        weights = self.weights(F, scores, label)
+        return values if weights is None else values * weights
 
 
 class SoftmaxCrossEntropyLoss(PixelLoss):
@@ -39,8 +53,9 @@ class SoftmaxCrossEntropyLoss(PixelLoss):
     """
 
     def term(self, F, scores, label):
-        loss = -log_probability(F, scores, label)
-        return average(F, loss, label != IGNORED, self.weights(F, scores, label, loss))
+        log_p = self.log_probability(F, scores, label)
+        # One number is subtracted from 0, which costs less than a minus on all, and gives no -0.
+        return 0 - average(F, log_p, label != IGNORED, self.weights(F, scores, label))
 
     def count(self, label: np.ndarray) -> float:
         """What the loss of this batch is a mean over: the sum of its labelled pixels' weights."""
@@ -87,10 +102,9 @@ class OHEMCrossEntropyLoss(PixelLoss):
         self.threshold, self.min_kept = threshold, min_kept
 
     def term(self, F, scores, label):
-        log_p = log_probability(F, scores, label)
+        log_p = self.log_probability(F, scores, label)
         is_kept = self._is_kept(F, F.BlockGrad(log_p), label != IGNORED)
-        weights = self.weights(F, scores, label, log_p)
-        return average(F, -log_p * weights, is_kept, F.ones_like(log_p))
+        return 0 - average(F, self.weighted(F, log_p, scores, label), is_kept)
 
     def _is_kept(self, F, log_p, is_labelled):
         one = F.ones_like(log_p)
@@ -128,14 +142,9 @@ class FocalLoss(PixelLoss):
         self.gamma = gamma
 
     def term(self, F, scores, label):
-        log_p = log_probability(F, scores, label)
-        loss = -log_p * self.weights(F, scores, label, log_p)
+        log_p = self.log_probability(F, scores, label)
+        loss = self.weighted(F, -log_p, scores, label)
         if self.gamma:
             # 1 - p, but not 0, where a power below 1 has no gradient.
             loss = loss * F.clip(-F.expm1(log_p), _TINY, 1) ** self.gamma
-        return average(F, loss, label != IGNORED, F.ones_like(log_p))
-
-
-def log_probability(F, scores, label):
-    """The logarithm of the probability of each pixel's label, (N, H, W); ignored: of class 0."""
-    return F.pick(F.log_softmax(scores, axis=1), F.relu(label), axis=1)
+        return average(F, loss, label != IGNORED)

@@ -64,13 +64,11 @@ class DeepLabV3Plus(SegBaseModel):
         )
         self.add_heads(nclass, head, aux)
 
-    def hybrid_forward(self, F, x):
-        """Scores at the size of ``x``; with an auxiliary head a pair, its scores second."""
+    def coarse_scores(self, F, x):
+        """The scores of each head, the auxiliary head's last, at their features' size."""
         c1, *_, c3, c4 = self.pretrained.extract(x)
-        scores = self.resize(F, self.head(c4, c1), x)
-        if self.auxlayer is None:
-            return scores
-        return scores, self.resize(F, self.auxlayer(c3), x)
+        scores = [self.head(c4, c1)]
+        return scores if self.auxlayer is None else [*scores, self.auxlayer(c3)]
 
 
 register_own(DeepLabV3Plus, "deeplabv3plus_mobilenet_v2_camvid", "mobilenet_v2", "camvid")

@@ -11,7 +11,8 @@ class SegBaseModel(HybridBlock):
     """A backbone with ImageNet weights as ``self.pretrained``, and what models do with it.
 
     A model made from it assigns ``self.head`` (and ``self.auxlayer``) and is done, or defines its
-    own ``hybrid_forward`` or ``forward`` on ``self.pretrained(x)`` or ``self.base_forward(x)``.
+    own ``coarse_scores``, or ``hybrid_forward`` or ``forward``, on ``self.pretrained(x)`` or
+    ``self.base_forward(x)``.
 
     ``backbone`` is a name of ``model_zoo.backbones.BACKBONES``; ``pretrained_base=False`` draws
     its weights instead of loading them, a string loads that file; ``root`` is the folder of the
@@ -58,16 +59,21 @@ class SegBaseModel(HybridBlock):
         *_, c3, c4 = self.pretrained.extract(x)
         return c3, c4
 
-    def hybrid_forward(self, F, x):
-        """Scores (N, nclass, H, W) at the size of images (N, C, H, W).
+    def coarse_scores(self, F, x):
+        """The scores of each head, the auxiliary head's last, at their features' size."""
+        c3, c4 = self.base_forward(x)
+        scores = [self.head(c4)]
+        return scores if self.auxlayer is None else [*scores, self.auxlayer(c3)]
+
+    def hybrid_forward(self, F, x, coarse=False):
+        """Scores (N, nclass, H, W) at the size of images (N, C, H, W); ``coarse``: not resized.
 
         With an auxiliary head: a pair, its scores second.
         """
-        c3, c4 = self.base_forward(x)
-        scores = self.resize(F, self.head(c4), x)
-        if self.auxlayer is None:
-            return scores
-        return scores, self.resize(F, self.auxlayer(c3), x)
+        scores = self.coarse_scores(F, x)
+        if not coarse:
+            scores = [self.resize(F, head_scores, x) for head_scores in scores]
+        return scores[0] if len(scores) == 1 else tuple(scores)
 
     def resize(self, F, scores, like):
         """Bilinear resize of ``scores`` to the height and width of ``like``."""

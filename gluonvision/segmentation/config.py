@@ -71,6 +71,7 @@ class TrainConfig:
     channels_last: bool = _option(False, "channels last in memory")
     compile: bool = _option(False, "compile the forward and backward pass")
     deterministic: bool = _option(False, "bit-exact on a GPU too, and slower")
+    fused_loss: bool = _option(True, "losses from scores before they are resized, where possible")
     workers: int = _option(2, "what loads the data side by side, a device", free=True)
     no_cuda: bool = _option(False, "train on the CPU")
     ngpus: int | None = _option(
@@ -132,6 +133,7 @@ class TrainConfig:
             channels_last=self.channels_last,
             compile=self.compile,
             deterministic=self.deterministic,
+            fused_loss=self.fused_loss,
             kvstore=self.kvstore,
         )
 

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from gluonvision.backend import F, array, as_numpy, image_input, placement
+from gluonvision.backend import F, array, as_numpy, image_input, placement, predicted_classes
 from gluonvision.backend import evaluate as forward
 
 
@@ -89,8 +89,7 @@ def classes_of_batch(
         same = list(group)
         number = how.batch_size if how.window is None else 1
         for first in range(0, len(same), number):
-            scores = _scores_of(net, np.stack(same[first : first + number]), how)
-            masks.extend(as_numpy(F.argmax(scores, 1)).astype(np.int32))
+            masks.extend(_classes_of(net, np.stack(same[first : first + number]), how))
     return masks
 
 
@@ -103,6 +102,13 @@ def checked_image(image) -> np.ndarray:
             "values 0 to 255; a grey one becomes RGB by Pillow's convert('RGB')"
         )
     return image
+
+
+def _classes_of(net, images, how):
+    """Classes (N, H, W) of images (N, H, W, C) of one size."""
+    if how.is_plain:
+        return predicted_classes(net, image_input(images, *placement(net)))
+    return as_numpy(F.argmax(_scores_of(net, images, how), 1)).astype(np.int32)
 
 
 def _scores_of(net, images, how):

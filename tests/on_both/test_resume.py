@@ -213,7 +213,7 @@ def test_a_state_is_not_judged_in_place_of_weights(options):
     logged = [r["mean_iou"] for r in read_log(RUN / "log.jsonl") if r["kind"] == "epoch"]
     assert scores.mean_iou == max(logged)
     folder = write_masks(TrainConfig(**options, resume=str(RUN / "best.params")))
-    assert folder == RUN / "masks" and len(list(folder.glob("*.png"))) == 2
+    assert folder == RUN / "masks" / "val" and len(list(folder.glob("*.png"))) == 2
 
 
 def test_options_come_from_a_file_and_the_command_line_goes_first(tmp_path):

@@ -6,6 +6,7 @@ from functools import partial
 import mxnet as mx
 import numpy as np
 
+from gluonvision.backend.mxnet.arrays import as_numpy
 from gluonvision.backend.mxnet.device_threads import DeviceThreads
 from gluonvision.backend.mxnet.optimizers import (
     build_optimizer,
@@ -184,3 +185,11 @@ def evaluate(net, x):
     """The net's output in evaluation mode, without gradients."""
     with mx.autograd.pause(train_mode=False):
         return net(x)
+
+
+def predicted_classes(net, x) -> np.ndarray:
+    """The class of each pixel of an input, int32 (N, H, W), by the net's first scores."""
+    scores = evaluate(net, x)
+    if isinstance(scores, tuple | list):  # an auxiliary head's scores come second
+        scores = scores[0]
+    return as_numpy(mx.nd.argmax(scores, 1)).astype(np.int32)

@@ -33,8 +33,8 @@ class HybridBlock(torch.nn.Module):
                 "block itself: assign it to both attributes"
             )
 
-    def forward(self, x, *args):
-        return self.hybrid_forward(functional, x, *args)
+    def forward(self, x, *args, **options):
+        return self.hybrid_forward(functional, x, *args, **options)
 
     def hybrid_forward(self, F, x, *args):
         raise TypeError(f"{type(self).__name__} must define hybrid_forward(self, F, x) or forward")

@@ -9,9 +9,11 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from gluonvision.backend.torch.arrays import as_numpy
+from gluonvision.backend.torch.coarse_scores import gives_coarse_scores
 from gluonvision.backend.torch.optimizers import build_optimizer
 from gluonvision.backend.torch.parameters import named_slots, unwrapped
 from gluonvision.backend.torch.processes import world_size
+from gluonvision.backend.torch.upsampled_argmax import upsampled_argmax
 from gluonvision.backend.trainer_options import TrainerOptions, ema_share
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -26,7 +28,8 @@ class Trainer:
     """Trains a net: on this process's device, and together with the other processes' if there are.
 
     ``loss`` is called as ``loss(scores, label)``, or ``loss(scores, aux_scores, label)`` if the
-    net has an auxiliary head, and gives one number.
+    net has an auxiliary head, and gives one number. With ``fused_loss`` the scores are those before
+    the resize to the images, where net and loss can do so and resize alike.
     """
 
     def __init__(self, net, loss, options: TrainerOptions | None = None):
@@ -41,6 +44,7 @@ class Trainer:
         self._shared = _distributed(net)
         self._forward = torch.compile(self._shared) if options.compile else self._shared
         self.optimizer = build_optimizer(self._weights, options)
+        self._net_options = {"coarse": True} if self._can_fuse() else {}
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == "fp16")
         self._average, self._updates = {}, 0
         if options.ema_decay:
@@ -72,9 +76,14 @@ class Trainer:
             x = x.contiguous(memory_format=torch.channels_last)
         half = _HALF.get(self.options.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
-            scores = self._forward(x)
+            scores = self._forward(x, **self._net_options)
         scores = scores if isinstance(scores, tuple) else (scores,)
         return self.loss(*map(_wide, scores), label)
+
+    def _can_fuse(self):
+        if not self.options.fused_loss or not gives_coarse_scores(self.net):
+            return False
+        return getattr(self.loss, "align_corners", None) == self.net.align_corners
 
     def _gradients_shared(self, now: bool):
         wait = isinstance(self._shared, DistributedDataParallel) and not now
@@ -161,13 +170,30 @@ def _distributed(net):
     return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
 
 
-def evaluate(net, x):
+def evaluate(net, x, **options):
     """The net's output in evaluation mode, without gradients; every module's mode is put back."""
+    with evaluation_mode(net), torch.no_grad():
+        return net(x, **options)
+
+
+@contextlib.contextmanager
+def evaluation_mode(net):
+    """Every module in evaluation mode, and put back into its own at the end."""
     training = [module for module in net.modules() if module.training]
     net.eval()
     try:
-        with torch.no_grad():
-            return net(x)
+        yield
     finally:
         for module in training:
             module.training = True
+
+
+def predicted_classes(net, x) -> np.ndarray:
+    """The class of each pixel of an input, int32 (N, H, W), by the net's first scores."""
+    is_coarse = gives_coarse_scores(net)
+    scores = evaluate(net, x, **({"coarse": True} if is_coarse else {}))
+    if isinstance(scores, tuple):  # an auxiliary head's scores come second
+        scores = scores[0]
+    if is_coarse:
+        return as_numpy(upsampled_argmax(scores, x.shape[2:], unwrapped(net).align_corners))
+    return as_numpy(scores.argmax(1).int())
