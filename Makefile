@@ -49,7 +49,7 @@ $(VENV)/test.done: $(VENV)/demo.done
 	touch $@
 
 $(VENV)/docs.done: $(VENV)/demo.done
-	$(PIP) --editable '.[mxnet,docs]'
+	$(PIP) --editable '.[mxnet,docs,web,export]'
 	$(PIP) --no-deps torchvision
 	touch $@
 

@@ -15,6 +15,7 @@ PAGES = {
     ),
     "segmentation": (
         "gluonvision.segmentation",
+        "gluonvision.segmentation.inference",
         "gluonvision.segmentation.checkpoint",
         "gluonvision.segmentation.states",
         "gluonvision.segmentation.run_log",
@@ -46,6 +47,7 @@ PAGES = {
         "gluonvision.backend.parameters_file",
         "gluonvision.backend.weights_file",
     ),
+    "web": ("gluonvision.web",),
     "utils": ("gluonvision.utils", "gluonvision.utils.lr_schedule", "gluonvision.utils.download"),
 }
 
@@ -75,8 +77,8 @@ def write_pages(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     told: set[tuple[str, int]] = set()
     for page, modules in PAGES.items():
-        title = f"gluonvision.{page}"
-        parts = [f"{title}\n{'=' * len(title)}", *(_section(name, told) for name in modules)]
+        lines = "=" + "-" * (len(modules) - 1)  # the first is the page's own title
+        parts = [_section(name, line, told) for name, line in zip(modules, lines)]
         write_if_new(folder / f"{page}.rst", "\n\n".join(parts) + "\n")
 
 
@@ -86,9 +88,9 @@ def write_if_new(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def _section(name, told):
+def _section(name, line, told):
     module = find_module(name)
-    heading = f"{name}\n{'-' * len(name)}\n\n{inspect.cleandoc(module.__doc__ or '')}"
+    heading = f"{name}\n{line * len(name)}\n\n{inspect.cleandoc(module.__doc__ or '')}"
     entries = []
     for each in public_names(module):
         value = getattr(module, each)
@@ -101,7 +103,8 @@ def _section(name, told):
 
 def _directive(name, value):
     if inspect.isclass(value):
-        return f".. autoclass:: {name}\n   :members:\n   :show-inheritance:"
+        bases = "" if value.__bases__ == (object,) else "\n   :show-inheritance:"
+        return f".. autoclass:: {name}\n   :members:{bases}"
     if callable(value):
         return f".. autofunction:: {name}"
     return f".. py:data:: {name}\n   :value: {_short(value)}"
