@@ -237,7 +237,7 @@ def test_memory_does_not_grow_with_the_image(ending, tmp_path, monkeypatch):
         predict_large(Bright(), path, tmp_path / f"m.{ending}", progress=False)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.2 * peaks[0] < 3e6  # the larger image alone has 15 MB
+    assert peaks[1] < 1.2 * peaks[0] < 7e6  # the larger image alone has 15 MB
 
 
 def write_tall(path, repeats):
