@@ -18,6 +18,12 @@ from importlib import metadata
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
+_REPOSITORY = RESULTS.parents[1]
+sys.path.insert(0, str(_REPOSITORY / "tests"))  # peers.py is there
+_ENVIRONMENT = os.environ | {
+    "PYTHONPATH": f"{_REPOSITORY}{os.pathsep}{_REPOSITORY / 'tests'}",
+    "OMP_NUM_THREADS": "1",
+}
 _PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "triton")
 
 
@@ -73,12 +79,20 @@ def time_row(work: str, quantity: str, ours: list[float], peer: str, theirs: lis
     }
 
 
+def process_milliseconds(command: list[str], folder: Path | None = None) -> float:
+    """The processor's time, user and system, of a process from its start to its end."""
+    before = os.times()
+    subprocess.run(command, check=True, capture_output=True, env=_ENVIRONMENT, cwd=folder)
+    after = os.times()
+    taken = after.children_user + after.children_system
+    return 1e3 * (taken - before.children_user - before.children_system)
+
+
 def in_process(script: str, *arguments) -> dict:
     """What another process of ``script`` prints as its last line, in JSON."""
     command = [sys.executable, script, *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(RESULTS.parents[1])}
     output = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=environment
+        command, check=True, capture_output=True, text=True, env=_ENVIRONMENT
     ).stdout
     return json.loads(output.splitlines()[-1])
 

@@ -101,18 +101,6 @@ def test_export_leaves_the_net_in_training_mode(fcn_onnx):
     assert all(module.training for module in fcn_onnx[0].modules())
 
 
-def test_torch_export_round_trip(tmp_path):
-    net = build(FCN)
-    done = export(net, tmp_path / "fcn.pt2", "torch-export", CAMVID, "fcn")
-    facts = {"classes": ""}
-    program = torch.export.load(done.path, extra_files=facts).module()
-    assert json.loads(facts["classes"]) == list(CAMVID.classes)
-    for size in SIZES:
-        images = torch.randn(size[0], 3, *size[1:])
-        with torch.no_grad():
-            assert torch.allclose(program(images), net.eval()(images), atol=1e-4)
-
-
 def test_weights_round_trip_with_the_same_bits(tmp_path):
     net, other = build(FCN), FCN(11, "resnet18_v1b", pretrained_base=False)
     arrays = backend.get_parameters(net)

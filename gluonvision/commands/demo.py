@@ -6,6 +6,7 @@ interrupted can be given again. Ends with 1 where a file could not be segmented;
 
 import argparse
 import importlib.util
+import signal
 import sys
 import time
 from pathlib import Path
@@ -55,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
     if not options.inputs and options.webcam is None:
         raise ValueError("nothing to segment: name an image, a folder or a video, or --webcam 0")
     sources, problems = files.find_sources(options.inputs, options.output_folder)
+    # Whoever ends it so wants no half files either.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.webcam is not None:
             _segment_video(_predictor(options), options.webcam, _webcam_result(options), options)
@@ -63,6 +66,8 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("stopped; what was written stays, and the same command goes on", file=sys.stderr)
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return int(bool(problems))

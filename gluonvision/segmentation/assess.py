@@ -100,7 +100,6 @@ class Assessment:
             "sha256": file_digest(self.weights),
             "inference": _in_words(self.how),
             "options": dataclasses.asdict(dataclasses.replace(self.how, batch_size=1)),
-            "backend": backend.NAME,
         }
 
     def _launch(self, work):

@@ -25,6 +25,7 @@ _ORIENTATION = 0x0112
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIECE = 1 << 20
 _STRIP = 256
+_PART = 1 << 22  # bytes of a PNG's rows that are decoded at once
 # Values a pixel, by a PNG's colour type: grey, RGB, palette, grey with alpha, RGBA.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Colour types that have so many bytes a pixel; their filters work on bytes alone.
@@ -201,7 +202,7 @@ def _inflated(first: bytes, chunks: Iterator[tuple[bytes, bytes]], path: Path) -
 def _decoded(png: _Png, take: Callable, path: Path) -> Iterator[np.ndarray]:
     bits = png.depth * _CHANNELS[png.kind]
     row_bytes, pixel_bytes = (png.width * bits + 7) // 8, max(1, bits // 8)
-    number = max(1, (1 << 22) // (row_bytes + 1))
+    number = max(1, _PART // (row_bytes + 1))
     last = bytes(row_bytes)
     for first in range(0, png.height, number):
         count = min(number, png.height - first)
@@ -269,7 +270,7 @@ def _tiff_rows(stack: contextlib.ExitStack, path: Path) -> Rows | None:
     if not _is_simple(page, tifffile):
         return None
     try:
-        next(page.segments(maxworkers=1), None)
+        next(page.segments(maxworkers=1, buffersize=1), None)
     except ValueError as error:  # a compression that needs another library
         logger.warning("%s is decoded whole: %s", path, error)
         return None

@@ -88,6 +88,8 @@ def _write_tiff(file: IO[bytes], parts, size, palette: np.ndarray, note: str, pl
         colormap=palette.T.astype(np.uint16) * 257,
         tile=(_TILE, _TILE),
         compression="zlib",
+        maxworkers=1,
+        buffersize=1,  # else it waits for 256 MB of tiles
         description=note or None,
         metadata=None,
         extratags=place,

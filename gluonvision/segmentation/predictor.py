@@ -154,7 +154,7 @@ def device_named(name: str | None):
         raise ValueError(f"device {name!r}: expected cpu, gpu or gpu:N")
     if int(number or 0) >= backend.num_gpus():
         raise ValueError(
-            f"device {name!r}: there are {backend.num_gpus()} GPUs that {backend.NAME} can use; "
+            f"device {name!r}: there are {backend.num_gpus()} GPUs that can be used here; "
             "device cpu works everywhere"
         )
     return backend.gpu(int(number or 0))

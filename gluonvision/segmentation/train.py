@@ -14,7 +14,6 @@ from gluonvision import backend
 from gluonvision.segmentation import build
 from gluonvision.segmentation.checkpoint import BEST, WEIGHTS
 from gluonvision.segmentation.config import TrainConfig
-from gluonvision.segmentation.curves import draw_curves
 from gluonvision.segmentation.evaluate import evaluate
 from gluonvision.segmentation.predict import predict
 from gluonvision.segmentation.prediction_sheet import draw_predictions
@@ -275,6 +274,9 @@ class _Run:
             backend.set_parameters(self.net, current, allow_missing=True)
 
     def _report(self, scores):
+        # Here, that whoever only predicts does not wait for matplotlib.
+        from gluonvision.segmentation.curves import draw_curves
+
         epoch, loss = (
             self.epoch - 1,
             self.progress.loss_sum / (self.progress.step - self.progress.validated),

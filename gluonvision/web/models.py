@@ -61,7 +61,7 @@ class Models:
         return name
 
     def get(self, name: str) -> Any:
-        """The predictor of that name; to be called on one thread alone."""
+        """The predictor of that name; to be called by one thread at a time."""
         if name not in self._loaded:
             while len(self._loaded) >= self._keep:  # room first: two at once are not held
                 self._loaded.popitem(last=False)

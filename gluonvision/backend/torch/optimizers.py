@@ -27,19 +27,18 @@ class SGD(torch.optim.Optimizer):
         loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             weights = [w for w in group["params"] if w.grad is not None]
-            if weights:
-                self._update(weights, group)
+            for (lr_mult, wd_mult), alike in _by_multipliers(weights):
+                rate, decay = group["lr"] * lr_mult, group["weight_decay"] * wd_mult
+                self._update(list(alike), rate, decay, group["momentum"])
         return loss
 
-    def _update(self, weights, group):
-        rates = [group["lr"] * getattr(w, "lr_mult", 1.0) for w in weights]
-        decays = [group["weight_decay"] * getattr(w, "wd_mult", 1.0) for w in weights]
+    def _update(self, weights, rate, decay, momentum):
+        # Each line goes over all weights once, and none makes a copy of them.
         velocities = [self._velocity(w) for w in weights]
-        steps = torch._foreach_mul(weights, decays)
-        torch._foreach_add_(steps, [w.grad for w in weights])
-        torch._foreach_mul_(steps, rates)
-        torch._foreach_mul_(velocities, group["momentum"])
-        torch._foreach_sub_(velocities, steps)
+        torch._foreach_mul_(velocities, momentum)
+        torch._foreach_add_(velocities, [w.grad for w in weights], alpha=-rate)
+        if decay:
+            torch._foreach_add_(velocities, weights, alpha=-rate * decay)
         torch._foreach_add_(weights, velocities)
 
     def _velocity(self, weight):
@@ -53,10 +52,9 @@ class AdamW(torch.optim.AdamW):
     """torch's AdamW, which honours a parameter's ``lr_mult`` and ``wd_mult``."""
 
     def __init__(self, parameters, lr: float, betas=(0.9, 0.999), weight_decay: float = 0.01):
-        ordered = sorted(parameters, key=_multipliers)
         groups = [
             {"params": list(weights), "lr_mult": key[0], "weight_decay": weight_decay * key[1]}
-            for key, weights in itertools.groupby(ordered, key=_multipliers)
+            for key, weights in _by_multipliers(parameters)
         ]
         super().__init__(groups, lr, betas)
 
@@ -68,6 +66,10 @@ class AdamW(torch.optim.AdamW):
 
 def _multipliers(weight) -> tuple[float, float]:
     return getattr(weight, "lr_mult", 1.0), getattr(weight, "wd_mult", 1.0)
+
+
+def _by_multipliers(weights):
+    return itertools.groupby(sorted(weights, key=_multipliers), key=_multipliers)
 
 
 def build_optimizer(weights, options: TrainerOptions):
