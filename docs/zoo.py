@@ -21,7 +21,7 @@ def tables() -> str:
         "## Backbones",
         _table(("name", "ImageNet top-1", *_costs(224)), map(_backbone_row, backbones)),
         "## Files",
-        _table(("model", "file", "hash", "licence", "score from"), _file_rows()),
+        _table(("model", "file, and its hash", "licence", "score from"), _file_rows()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -75,21 +75,17 @@ def _published(files):
 def _file_rows():
     for name, files in {**SEGMENTATION, **BACKBONES}.items():
         for weights in files:
-            yield (
-                f"`{name}`",
-                f"`{weights.file}`",
-                _hash(weights),
-                weights.licence,
-                _source(weights),
-            )
+            file = f"`{weights.file}`<br>{_hash(weights)}"
+            yield f"`{name}`", file, weights.licence, _source(weights)
 
 
 def _hash(weights: Weights) -> str:
     if weights.checksum is None:
-        return "none known"
+        return "no hash is known"
     kind, digits = weights.checksum.split(":")
     return f"{kind} `{digits}`"
 
 
 def _source(weights):
-    return weights.score.source if weights.score else ""
+    source = weights.score.source if weights.score else ""
+    return source.replace("docs/model_zoo/csv_tables/", "")
