@@ -112,32 +112,26 @@ def main():
 
 
 def report(times, options):
-    """Print medians, and of each round's ratio to torchvision."""
+    """Print, and write, the medians, and the medians of each round's ratios to torchvision."""
     print(f"torch {torch.__version__}, {options.threads} threads, {options.size} x {options.size}")
-    figures = {}
-    for name, pairs in times.items():
-        ratios = [
-            statistics.median(p[k] / o[k] for p, o in zip(times["torchvision"], pairs))
-            for k in (0, 1)
-        ]
-        clock, cpu = (statistics.median(pair[k] for pair in pairs) for k in (0, 1))
-        figures[name] = {
-            "seconds": clock,
-            "cpu_seconds": cpu,
-            "ratio": ratios[0],
-            "cpu_ratio": ratios[1],
-        }
-        print(
-            f"{name:12} {1e3 * clock:7.0f} ms, CPU {1e3 * cpu:7.0f} ms: {ratios[0]:.2f} ({ratios[1]:.2f}) x torchvision"
-        )
+    figures = {name: summary(pairs, times["torchvision"]) for name, pairs in times.items()}
+    for name, (clock, cpu, ratio, cpu_ratio) in figures.items():
+        took = f"{1e3 * clock:7.0f} ms by the clock, {1e3 * cpu:7.0f} ms of CPU"
+        print(f"{name:12}{took}: {ratio:.2f} and {cpu_ratio:.2f} times as fast as torchvision")
     if options.agreement:
-        number, mean, least = agreement(options.agreement)
-        figures["agreement"] = {"images": number, "mean": mean, "least": least}
+        number, mean, least = figures["agreement"] = agreement(options.agreement)
         print(
             f"default and fp32 agree on {mean:.2%} of pixels ({number} images; least {least:.2%})"
         )
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def summary(pairs, peers):
+    """Seconds by clock and by CPU, and how many times as fast as the peer by both."""
+    times = [statistics.median(pair[k] for pair in pairs) for k in (0, 1)]
+    ratios = [statistics.median(p[k] / o[k] for p, o in zip(peers, pairs)) for k in (0, 1)]
+    return [*times, *ratios]
 
 
 if __name__ == "__main__":

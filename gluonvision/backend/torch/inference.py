@@ -20,6 +20,8 @@ _LEAST_CHANNELS = 32
 _TRIAL_SIDE = 65
 # The layout of packed weights is chosen for a size; it serves every other.
 _PACKED_FOR = 64
+# So many numbers, and what becomes of them, stay in a core's own cache.
+_IN_CACHE = 1 << 17
 
 
 def prepare_inference(net: torch.nn.Module, precision: str = "auto") -> torch.nn.Module:
@@ -104,12 +106,23 @@ class _Int8Convolution(torch.nn.Module):
         low, high = min(low, 0.0), max(high, 0.0)  # zero must stay zero: it is what pads
         scale = max((high - low) / 254, torch.finfo(torch.float32).tiny)
         zero = round(-low / scale)
-        rounded = torch.add(x.new_tensor(zero + 0.5), x, alpha=1 / scale).to(torch.uint8)
+        rounded = _rounded(x, scale, zero)
         return torch.ops.onednn.qconv2d_pointwise(
             *(rounded, scale, zero, self.weight, self.scales, self.zeros, self.bias),
             *self.geometry,
             *(1.0, 0, torch.float32, "none", [], ""),
         )
+
+
+def _rounded(x: torch.Tensor, scale: float, zero: int) -> torch.Tensor:
+    """``x / scale + zero`` to the nearest integer, uint8; channels last, as ``x`` is."""
+    pixels = x.permute(0, 2, 3, 1)
+    rounded = torch.empty(pixels.shape, dtype=torch.uint8)
+    half = x.new_tensor(zero + 0.5)  # what follows rounds down
+    parts = (flat.view(-1).split(_IN_CACHE) for flat in (pixels, rounded))
+    for values, result in zip(*parts):
+        result.copy_(torch.add(half, values, alpha=1 / scale))
+    return rounded.permute(0, 3, 1, 2)
 
 
 def _with_norms_folded(net) -> torch.nn.Module:
