@@ -1,12 +1,12 @@
 """Prediction on a CPU: FCN on ResNet50, ours beside torchvision's, image by image in one run.
 
-    python benchmarks/predict_cpu.py [--size 480] [--rounds 10] [--threads 2] [--agreement FOLDER]
+    python benchmarks/predict_cpu.py [--size 480] [--rounds 10] [--threads 2] [--agreement FOLDER --model NAME]
 
 Both have the same weights and are asked for the mask of the same image, in turn. ``fp32`` is our
 net as it is, ``bf16`` under autocast, ``default`` what ``Predictor`` does where it is told nothing.
 Times are of the whole process's CPU as well as of the clock, since other programs may be at work.
-``--agreement`` also compares the default's masks with those of fp32 on a folder of images, for the
-model that comes with the package.
+``--agreement`` also compares the masks of int8, which is the default there, with those of fp32 on a
+folder of images, for a trained model.
 """
 
 import argparse
@@ -79,13 +79,11 @@ def compare(candidates, image, rounds):
     return times
 
 
-def agreement(folder):
-    """The share of pixels on which default and fp32 agree, mean over images and lowest."""
-    default, exact = (
-        Predictor.load(EMBEDDED, device=backend.cpu(), precision=p) for p in ("auto", "fp32")
-    )
-    files = images_of(folder)
-    shares = [(default(f).mask == exact(f).mask).mean() for f in tqdm(files, leave=False)]
+def agreement(folder, model):
+    """The share of pixels on which int8 and fp32 agree: number of images, mean and lowest."""
+    cpu, files = backend.cpu(), images_of(folder)
+    ours, exact = (Predictor.load(model, device=cpu, precision=p) for p in ("int8", "fp32"))
+    shares = [(ours(f).mask == exact(f).mask).mean() for f in tqdm(files, leave=False)]
     return len(files), float(np.mean(shares)), float(min(shares))
 
 
@@ -95,6 +93,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--agreement", type=Path, help="folder of images")
+    parser.add_argument("--model", default=EMBEDDED, help="a model's name, or a run's weights")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -112,32 +111,24 @@ def main():
 
 
 def report(times, options):
-    """Print medians, and of each round's ratio to torchvision."""
+    """Print, and write, the medians, and the medians of each round's ratios to torchvision."""
     print(f"torch {torch.__version__}, {options.threads} threads, {options.size} x {options.size}")
-    figures = {}
-    for name, pairs in times.items():
-        ratios = [
-            statistics.median(p[k] / o[k] for p, o in zip(times["torchvision"], pairs))
-            for k in (0, 1)
-        ]
-        clock, cpu = (statistics.median(pair[k] for pair in pairs) for k in (0, 1))
-        figures[name] = {
-            "seconds": clock,
-            "cpu_seconds": cpu,
-            "ratio": ratios[0],
-            "cpu_ratio": ratios[1],
-        }
-        print(
-            f"{name:12} {1e3 * clock:7.0f} ms, CPU {1e3 * cpu:7.0f} ms: {ratios[0]:.2f} ({ratios[1]:.2f}) x torchvision"
-        )
+    figures = {name: summary(pairs, times["torchvision"]) for name, pairs in times.items()}
+    for name, (clock, cpu, ratio, cpu_ratio) in figures.items():
+        took = f"{1e3 * clock:7.0f} ms by the clock, {1e3 * cpu:7.0f} ms of CPU"
+        print(f"{name:12}{took}: {ratio:.2f} and {cpu_ratio:.2f} times as fast as torchvision")
     if options.agreement:
-        number, mean, least = agreement(options.agreement)
-        figures["agreement"] = {"images": number, "mean": mean, "least": least}
-        print(
-            f"default and fp32 agree on {mean:.2%} of pixels ({number} images; least {least:.2%})"
-        )
+        number, mean, least = figures["agreement"] = agreement(options.agreement, options.model)
+        print(f"int8 and fp32 agree on {mean:.2%} of pixels ({number} images; least {least:.2%})")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def summary(pairs, peers):
+    """Seconds by clock and by CPU, and how many times as fast as the peer by both."""
+    times = [statistics.median(pair[k] for pair in pairs) for k in (0, 1)]
+    ratios = [statistics.median(p[k] / o[k] for p, o in zip(peers, pairs)) for k in (0, 1)]
+    return [*times, *ratios]
 
 
 if __name__ == "__main__":

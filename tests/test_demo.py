@@ -1,6 +1,7 @@
 """The command ``demo``: files, folders, videos and webcams, and everything that can be wrong."""
 
 import logging
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -81,10 +82,10 @@ def test_a_folder_is_gone_on_with(run, images, tmp_path):
 
 def test_results_made_otherwise_are_neither_kept_silently_nor_lost(run, images):
     run("in/a.png")
-    before = open("a_mask.png", "rb").read()
+    before = Path("a_mask.png").read_bytes()
     code, _, err = run("in/a.png", "--flip")
     assert code == 1 and "flip" in err and "--overwrite" in err
-    assert open("a_mask.png", "rb").read() == before
+    assert Path("a_mask.png").read_bytes() == before
     assert run("in/a.png", "--flip", "--overwrite")[0] == 0
 
 
@@ -119,7 +120,7 @@ BAD = {
 
 
 def test_what_is_bad_is_told_and_the_rest_goes_on(run, images):
-    content = open("in/b.jpg", "rb").read()
+    content = (images / "b.jpg").read_bytes()
     (images / "cut.jpg").write_bytes(content[: len(content) // 2])
     (images / "text.jpg").write_text("hello")
     (images / "cut.mp4").write_text("hello")

@@ -132,3 +132,13 @@ def test_a_prediction_does_not_depend_on_those_before():
     alone = ours(first).mask
     ours(second)
     np.testing.assert_array_equal(ours(first).mask, alone)
+
+
+@needs_int8
+@pytest.mark.parametrize(("backbone", "is_int8"), [("resnet18", True), ("mobilenet_v2", False)])
+def test_integers_are_the_default_where_they_are_much_faster(backbone, is_int8, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    net = model_zoo.FCN(5, backbone, pretrained_base=False)
+    assert (prepare_inference(net, "auto") is net) != is_int8
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    assert prepare_inference(net, "auto") is net

@@ -13,20 +13,26 @@ import torch
 
 from gluonvision.backend.precisions import check_precision
 from gluonvision.backend.torch.layers import BatchNorm
+from gluonvision.backend.torch.training import evaluate
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Narrower layers gain little, and lose most: the image itself, and the scores.
 _LEAST_CHANNELS = 32
 _TRIAL_SIDE = 65
+# Integers save time in products and cost some in numbers: from about here on the first prevails.
+_LEAST_PRODUCTS = 300
 # The layout of packed weights is chosen for a size; it serves every other.
 _PACKED_FOR = 64
+# So many numbers, and what becomes of them, stay in a core's own cache.
+_IN_CACHE = 1 << 17
 
 
 def prepare_inference(net: torch.nn.Module, precision: str = "auto") -> torch.nn.Module:
     """A net that predicts as ``net`` does, in another precision; ``net`` itself stays as it is.
 
     'fp32': ``net`` itself; 'bf16' and 'fp16': its weights, under autocast; 'int8': a copy, for CPUs
-    alone. 'auto': int8 on CPUs where that is fast (x86 with VNNI), else fp32.
+    alone. 'auto': int8 where that is much faster, on CPUs with VNNI for nets whose time is in wide
+    convolutions (ResNets, not MobileNets); else fp32.
 
     Raises ValueError for another precision, and for int8 where it cannot be had.
     """
@@ -41,7 +47,49 @@ def prepare_inference(net: torch.nn.Module, precision: str = "auto") -> torch.nn
 def _is_fast_in_int8(net) -> bool:
     weight = next(net.parameters())
     has_vnni = getattr(torch.cpu, "_is_vnni_supported", lambda: False)()
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and has_vnni
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not has_vnni:
+        return False
+    return _products_a_number(net) > _LEAST_PRODUCTS
+
+
+def _products_a_number(net) -> float:
+    """Of all that convolutions give, how many products that integers could do are in a number."""
+    done = {"products": 0, "numbers": 0}
+
+    def count(layer, inputs, output):
+        done["numbers"] += output.numel()
+        if _takes_int8(layer):
+            done["products"] += output.numel() * layer.weight[0].numel()
+
+    _run_trial(net, count)
+    return done["products"] / max(done["numbers"], 1)
+
+
+def _run_trial(net, after_convolution, before_norm=None):
+    """The net's scores of a small image, in evaluation mode, with what is to be done on the way."""
+    hooks = []
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            hooks.append(module.register_forward_hook(after_convolution))
+        elif isinstance(module, BatchNorm) and before_norm:
+            hooks.append(module.register_forward_pre_hook(before_norm))
+    try:
+        return _first(evaluate(net, _trial_image(net)))
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _trial_image(net) -> torch.Tensor:
+    first = next((m for m in net.modules() if isinstance(m, torch.nn.Conv2d)), None)
+    channels = 3 if first is None else first.in_channels
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn((1, channels, _TRIAL_SIDE, _TRIAL_SIDE), generator=generator)
+
+
+def _first(scores):
+    """Without an auxiliary head's."""
+    return scores[0] if isinstance(scores, tuple) else scores
 
 
 def _under_autocast(net, dtype):
@@ -104,12 +152,23 @@ class _Int8Convolution(torch.nn.Module):
         low, high = min(low, 0.0), max(high, 0.0)  # zero must stay zero: it is what pads
         scale = max((high - low) / 254, torch.finfo(torch.float32).tiny)
         zero = round(-low / scale)
-        rounded = torch.add(x.new_tensor(zero + 0.5), x, alpha=1 / scale).to(torch.uint8)
+        rounded = _rounded(x, scale, zero)
         return torch.ops.onednn.qconv2d_pointwise(
             *(rounded, scale, zero, self.weight, self.scales, self.zeros, self.bias),
             *self.geometry,
             *(1.0, 0, torch.float32, "none", [], ""),
         )
+
+
+def _rounded(x: torch.Tensor, scale: float, zero: int) -> torch.Tensor:
+    """``x / scale + zero`` to the nearest integer, uint8; channels last, as ``x`` is."""
+    pixels = x.permute(0, 2, 3, 1)
+    rounded = torch.empty(pixels.shape, dtype=torch.uint8)
+    half = x.new_tensor(zero + 0.5)  # what follows rounds down
+    parts = (flat.view(-1).split(_IN_CACHE) for flat in (pixels, rounded))
+    for values, result in zip(*parts):
+        result.copy_(torch.add(half, values, alpha=1 / scale))
+    return rounded.permute(0, 3, 1, 2)
 
 
 def _with_norms_folded(net) -> torch.nn.Module:
@@ -119,21 +178,12 @@ def _with_norms_folded(net) -> torch.nn.Module:
     since something else takes a convolution's output too, it is a plain copy.
     """
     prepared = copy.deepcopy(net).eval()
-    first = next((m for m in net.modules() if isinstance(m, torch.nn.Conv2d)), None)
-    if first is None:
-        return prepared
-    side, generator = _TRIAL_SIDE, torch.Generator().manual_seed(0)
-    x = torch.randn((1, first.in_channels, side, side), generator=generator)
-    pairs, expected = _followers(prepared, x)
+    pairs, expected = _followers(prepared)
     for layer, norm in pairs:
         _fold(layer, norm)
     _leave_out(prepared, {norm for _, norm in pairs})
-    return prepared if _is_close(prepared(x), expected) else copy.deepcopy(net).eval()
-
-
-def _is_close(scores, expected) -> bool:
-    scores, expected = (s[0] if isinstance(s, tuple) else s for s in (scores, expected))
-    return bool((scores - expected).abs().max() <= 1e-3 * expected.abs().max())
+    lost = (_first(prepared(_trial_image(net))) - expected).abs().max()
+    return prepared if lost <= 1e-3 * expected.abs().max() else copy.deepcopy(net).eval()
 
 
 def _fold(layer, norm):
@@ -150,10 +200,10 @@ def _leave_out(net, norms):
                 setattr(parent, name, torch.nn.Identity())
 
 
-def _followers(net, x):
-    """Pairs of a convolution and a norm that takes its output; and the net's output for ``x``."""
+def _followers(net):
+    """Pairs of a convolution and a norm that takes its output; and the net's scores of a trial."""
     made: dict[int, tuple] = {}
-    pairs = []
+    pairs: list[tuple] = []
 
     def note(layer, inputs, output):
         made[id(output)] = layer, output  # kept alive: an id is unique for so long alone
@@ -162,19 +212,8 @@ def _followers(net, x):
         if id(inputs[0]) in made:
             pairs.append((made[id(inputs[0])][0], norm))
 
-    hooks = [
-        module.register_forward_hook(note)
-        if isinstance(module, torch.nn.Conv2d)
-        else module.register_forward_pre_hook(pair)
-        for module in net.modules()
-        if isinstance(module, torch.nn.Conv2d | BatchNorm)
-    ]
-    try:
-        output = net(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    scores = _run_trial(net, note, pair)
     layers, norms = ([pair[i] for pair in pairs] for i in (0, 1))
     # One that is used twice cannot do two things.
     once = [p for p in pairs if layers.count(p[0]) == 1 and norms.count(p[1]) == 1]
-    return once, output
+    return once, scores
