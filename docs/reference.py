@@ -43,6 +43,7 @@ PAGES = {
         "gluonvision.backend.nn",
         "gluonvision.backend.F",
         "gluonvision.backend.init",
+        "gluonvision.backend.measuring",
         "gluonvision.backend.trainer_options",
         "gluonvision.backend.parameters_file",
         "gluonvision.backend.weights_file",
@@ -53,10 +54,10 @@ PAGES = {
 
 
 def find_module(name: str) -> ModuleType:
-    """A module, or what takes a module's place in its package: ``gluonvision.backend.nn``."""
+    """A module, or what stands in a module's place in its package: ``gluonvision.backend.nn``."""
     parent, _, last = name.rpartition(".")
-    package = importlib.import_module(parent)
-    return getattr(package, last) if last in ("nn", "F", "init") else importlib.import_module(name)
+    found = getattr(importlib.import_module(parent), last, None)
+    return found if inspect.ismodule(found) else importlib.import_module(name)
 
 
 def public_names(module: ModuleType) -> list[str]:

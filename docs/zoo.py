@@ -1,13 +1,13 @@
 """Write the tables of the model zoo: from ``weights_table``, and from the models themselves."""
 
 from collections.abc import Iterable
-from math import prod
 
-from gluonvision.backend import parameter_shapes
+import numpy as np
+
+from gluonvision.backend import array, measuring
 from gluonvision.model_zoo import get_model
 from gluonvision.model_zoo.weights_table import BACKBONES, SEGMENTATION, UNPUBLISHED, Weights
-
-_STATISTICS = ("running_mean", "running_var")
+from gluonvision.segmentation.benchmark import count_parameters
 
 
 def tables() -> str:
@@ -17,19 +17,27 @@ def tables() -> str:
     backbones += [name for name in UNPUBLISHED if "fcn" not in name]
     parts = [
         "## Segmentation models",
-        _table(("name", "mIoU", "measured on", "M parameters"), map(_model_row, models)),
+        _table(("name", "mIoU", "measured on", *_costs(480)), map(_model_row, models)),
         "## Backbones",
-        _table(("name", "ImageNet top-1", "M parameters"), map(_backbone_row, backbones)),
+        _table(("name", "ImageNet top-1", *_costs(224)), map(_backbone_row, backbones)),
         "## Files",
-        _table(("model", "file", "hash", "licence", "score from"), _file_rows()),
+        _table(("model", "file, and its hash", "licence", "score from"), _file_rows()),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def num_parameters(name: str) -> int:
-    """The numbers of a model that training changes; norms' running statistics are none."""
-    shapes = parameter_shapes(get_model(name))
-    return sum(prod(shape) for each, shape in shapes.items() if not each.endswith(_STATISTICS))
+def cost(name: str, side: int) -> tuple[int, int]:
+    """Parameters and multiply-adds of a model, the latter at that side of a square image.
+
+    On torch's "meta" device, where shapes are worked out and nothing is computed.
+    """
+    net = get_model(name).to("meta")
+    x = array(np.zeros((1, 3, side, side), np.float32), "meta")
+    return count_parameters(net), measuring.count_multiply_adds(net, x)
+
+
+def _costs(side):
+    return "M parameters", f"G multiply-adds, {side} x {side}"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -38,15 +46,16 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _millions(name):
-    return f"{num_parameters(name) / 1e6:.2f}"
+def _told_cost(name, side):
+    parameters, multiply_adds = cost(name, side)
+    return f"{parameters / 1e6:.2f}", f"{multiply_adds / 1e9:.1f}"
 
 
 def _model_row(name):
     best = SEGMENTATION.get(name, (None,))[0]
     score = best and best.score
     told = (f"{score.value:.1f}", score.data) if score else ("", _why_none(best))
-    return f"`{name}`", *told, _millions(name)
+    return f"`{name}`", *told, *_told_cost(name, 480)
 
 
 def _why_none(weights):
@@ -54,7 +63,7 @@ def _why_none(weights):
 
 
 def _backbone_row(name):
-    return f"`{name}`", _published(BACKBONES.get(name, ())), _millions(name)
+    return f"`{name}`", _published(BACKBONES.get(name, ())), *_told_cost(name, 224)
 
 
 def _published(files):
@@ -66,21 +75,17 @@ def _published(files):
 def _file_rows():
     for name, files in {**SEGMENTATION, **BACKBONES}.items():
         for weights in files:
-            yield (
-                f"`{name}`",
-                f"`{weights.file}`",
-                _hash(weights),
-                weights.licence,
-                _source(weights),
-            )
+            file = f"`{weights.file}`<br>{_hash(weights)}"
+            yield f"`{name}`", file, weights.licence, _source(weights)
 
 
 def _hash(weights: Weights) -> str:
     if weights.checksum is None:
-        return "none known"
+        return "no hash is known"
     kind, digits = weights.checksum.split(":")
     return f"{kind} `{digits}`"
 
 
 def _source(weights):
-    return weights.score.source if weights.score else ""
+    source = weights.score.source if weights.score else ""
+    return source.replace("docs/model_zoo/csv_tables/", "")

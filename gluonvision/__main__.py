@@ -86,8 +86,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Defaults beside their options, where there is one; the description's own paragraphs."""
 
     def _get_help_string(self, action):
-        nothing = action.default is None or isinstance(action.default, bool | list)
-        return action.help if nothing else super()._get_help_string(action)
+        says_nothing = action.default in (None, False) or isinstance(action.default, list)
+        return action.help if says_nothing else super()._get_help_string(action)
 
     def _fill_text(self, text, width, indent):
         fill = super()._fill_text

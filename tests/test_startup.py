@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-UNUSED = {"matplotlib", "scipy", "pandas", "tensorboardX", "torchvision", "timm", "triton"}
+UNUSED = {"matplotlib", "scipy", "pandas", "tensorboardX", "torchvision", "timm"}
 
 
 @pytest.mark.parametrize("module", ["gluonvision.commands.demo"])

@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=int,
         nargs="+",
-        default=default.size,
+        default=[default.size[0]],
         metavar="PIXELS",
-        help="side, or height and width, of the images",
+        help=f"side, or height and width, of the images ({default.size[0]})",
     )
     parser.add_argument("--batch", type=int, default=default.batch, help="images a forward pass")
     parser.add_argument("--precision", default=default.precision, help="fp32, bf16 or fp16")

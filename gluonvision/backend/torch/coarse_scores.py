@@ -3,10 +3,13 @@
 import importlib.util
 import inspect
 
+import torch
+
 from gluonvision.backend.torch import functional
 from gluonvision.backend.torch.block import HybridBlock
 from gluonvision.backend.torch.fused_loss import fused_log_probability
 from gluonvision.backend.torch.parameters import unwrapped
+from gluonvision.backend.torch.upsampled_argmax import upsampled_argmax
 
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
 
@@ -47,6 +50,21 @@ def at_label_size(F, scores, label, align_corners):
     )
 
 
+def classes_at(scores, size, align_corners):
+    """The first class with the largest resized score, int32 (N, H, W), but for rounding."""
+    if not _can_fuse(scores):
+        height, width = size
+        full = functional.contrib.BilinearResize2D(
+            scores, height=height, width=width, align_corners=align_corners
+        )
+        return full.argmax(1).int()
+    if scores.is_cuda:
+        from gluonvision.backend.torch import triton_kernels
+
+        return triton_kernels.upsampled_argmax(scores, size, align_corners)
+    return upsampled_argmax(scores, size, align_corners)
+
+
 def _is_coarser(scores, label):
     coarse, full = scores.shape[2:], label.shape[1:]
     if any(own > size for own, size in zip(coarse, full)):
@@ -58,4 +76,6 @@ def _is_coarser(scores, label):
 
 
 def _can_fuse(scores):
-    return scores.device.type == "cpu" or (scores.is_cuda and _HAS_TRITON)
+    if scores.device.type == "cpu":
+        return True
+    return scores.is_cuda and _HAS_TRITON and scores.dtype != torch.float64

@@ -1,9 +1,9 @@
 """The probability of each pixel's label from scores coarser than the labels, in little memory.
 
-Bilinear resize, log-softmax and pick in one operator, band by band of rows: the scores at the
-labels' size, gigabytes for a batch of 150 classes, are never held, forward or backward. The
-backward pass computes them again, as FlashAttention does (Dao et al., arXiv:2205.14135), from the
-normalizer that the forward pass kept of each pixel.
+Bilinear resize, log-softmax and pick in one operator, on a CPU band by band of rows, on CUDA cell
+by cell (``triton_kernels``): the scores at the labels' size, gigabytes for a batch of 150 classes,
+are never held, forward or backward. The backward pass computes them again, as FlashAttention does
+(Dao et al., arXiv:2205.14135), from the normalizer that the forward pass kept of each pixel.
 """
 
 import torch
@@ -66,6 +66,22 @@ def _fused_backward(
             target += weights[: target.shape[1], rows] @ z.flatten(2)
         result[images] = work.narrowed(coarse_gradient)
     return result
+
+
+@_fused.register_kernel("cuda")
+def _(scores, label, align_corners):
+    from gluonvision.backend.torch import triton_kernels
+
+    return triton_kernels.log_probability(scores, label, align_corners)
+
+
+@_fused_backward.register_kernel("cuda")
+def _(scores, label, normalizer, gradient, align_corners):
+    from gluonvision.backend.torch import triton_kernels
+
+    return triton_kernels.log_probability_gradient(
+        scores, label, normalizer, gradient, align_corners
+    )
 
 
 @_fused.register_fake

@@ -39,3 +39,27 @@ def bands(lower: torch.Tensor, longest: int) -> Iterator[tuple[int, slice]]:
         if is_end or stop - start == longest:
             yield lower_rows[start], slice(start, stop)
             start = stop
+
+
+class Cells:
+    """One axis cut where input positions are: cells, each with a place for as many outputs.
+
+    ``place``, ``first``: where each output is among the inputs, and the first cell, -1 or 0, which
+    begins at the input of that number. ``starts``, ``counts``: each cell's first output and how
+    many it has; ``width``: the most. ``pixels``: each output's place among all cells' places.
+    ``ends``: the inputs at both ends of each cell. ``weights``: the upper end's, (width, cells).
+    """
+
+    def __init__(self, input_size: int, output_size: int, align_corners: bool, like: torch.Tensor):
+        self.place = places(input_size, output_size, align_corners, like)
+        floor = self.place.floor()
+        cell = (floor - floor[0]).long()
+        self.counts = torch.bincount(cell)
+        self.starts = self.counts.cumsum(0) - self.counts
+        self.width, self.first = int(self.counts.max()), int(floor[0])
+        within = torch.arange(output_size, device=like.device) - self.starts[cell]
+        self.pixels = cell * self.width + within
+        number = torch.arange(len(self.counts), device=like.device) + self.first
+        self.ends = [end.clamp(0, input_size - 1) for end in (number, number + 1)]
+        self.weights = like.new_zeros(self.width, len(self.counts))
+        self.weights[within, cell] = self.place - floor

@@ -9,11 +9,10 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from gluonvision.backend.torch.arrays import as_numpy
-from gluonvision.backend.torch.coarse_scores import gives_coarse_scores
+from gluonvision.backend.torch.coarse_scores import classes_at, gives_coarse_scores
 from gluonvision.backend.torch.optimizers import build_optimizer
 from gluonvision.backend.torch.parameters import named_slots, unwrapped
 from gluonvision.backend.torch.processes import world_size
-from gluonvision.backend.torch.upsampled_argmax import upsampled_argmax
 from gluonvision.backend.trainer_options import TrainerOptions, ema_share
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -195,5 +194,5 @@ def predicted_classes(net, x) -> np.ndarray:
     if isinstance(scores, tuple):  # an auxiliary head's scores come second
         scores = scores[0]
     if is_coarse:
-        return as_numpy(upsampled_argmax(scores, x.shape[2:], unwrapped(net).align_corners))
+        return as_numpy(classes_at(scores, x.shape[2:], unwrapped(net).align_corners))
     return as_numpy(scores.argmax(1).int())

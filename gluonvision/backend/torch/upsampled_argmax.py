@@ -7,7 +7,7 @@ left, along the borders of things, is computed.
 
 import torch
 
-from gluonvision.backend.torch.resizing import places
+from gluonvision.backend.torch.resizing import Cells
 
 # Scores computed at a time, a thread: they stay in a core's cache.
 _CHUNK = 1 << 19
@@ -20,8 +20,8 @@ def upsampled_argmax(scores, size, align_corners):
     are equal but for rounding, and any one where one is NaN.
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    rows = _Cells(scores.shape[2], size[0], align_corners, scores)
-    columns = _Cells(scores.shape[3], size[1], align_corners, scores)
+    rows = Cells(scores.shape[2], size[0], align_corners, scores)
+    columns = Cells(scores.shape[3], size[1], align_corners, scores)
     corners = _at_corners(scores.argmax(1).to(_index_type(scores.shape[1])), rows, columns)
     is_mixed = torch.stack([corners[0] != other for other in corners[1:]]).any(0)
     # (N, cells down, rows of a cell, cells across, columns of a cell)
@@ -29,26 +29,6 @@ def upsampled_argmax(scores, size, align_corners):
     _compute(scores, is_mixed.nonzero(), rows, columns, cells)
     pixels = cells.flatten(3).flatten(1, 2)
     return pixels.index_select(1, rows.pixels).index_select(2, columns.pixels).int()
-
-
-class _Cells:
-    """One axis cut where input positions are: cells, each with a place for as many outputs."""
-
-    def __init__(self, input_size, output_size, align_corners, like):
-        place = places(input_size, output_size, align_corners, like)
-        floor = place.floor()
-        cell = (floor - floor[0]).long()
-        counts = torch.bincount(cell)
-        self.width = int(counts.max())
-        within = torch.arange(output_size, device=like.device) - (counts.cumsum(0) - counts)[cell]
-        #: The place of each output.
-        self.pixels = cell * self.width + within
-        number = torch.arange(len(counts), device=like.device) + floor[0].long()
-        #: The inputs at both ends of each cell.
-        self.ends = [end.clamp(0, input_size - 1) for end in (number, number + 1)]
-        #: The weight of the upper end at each place, (width, cells).
-        self.weights = like.new_zeros(self.width, len(counts))
-        self.weights[within, cell] = place - floor
 
 
 def _at_corners(data, rows, columns):
