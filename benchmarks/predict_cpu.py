@@ -1,6 +1,7 @@
 """Prediction on a CPU: FCN on ResNet50, ours beside torchvision's, image by image in one run.
 
-    python benchmarks/predict_cpu.py [--size 480] [--rounds 10] [--threads 2] [--agreement FOLDER --model NAME]
+    python benchmarks/predict_cpu.py --threads 2
+    python benchmarks/predict_cpu.py --agreement FOLDER --model NAME_OR_WEIGHTS
 
 Both have the same weights and are asked for the mask of the same image, in turn. ``fp32`` is our
 net as it is, ``bf16`` under autocast, ``default`` what ``Predictor`` does where it is told nothing.
