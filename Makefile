@@ -25,8 +25,10 @@ check: $(VENV)/test.done
 	$(BIN)/mypy
 
 benchmark: $(VENV)/test.done
+	$(PIP) --no-deps segmentation-models-pytorch
 	$(BIN)/python benchmarks/layer_overhead.py
 	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/guard.py --run
 	$(BIN)/python benchmarks/metrics.py
 
 docs: $(VENV)/docs.done

@@ -103,7 +103,7 @@ def measure(kind, amounts):
 
     torch.set_num_threads(1)
     make = globals()[kind]
-    make(64, 1, 2)()  # what is loaded once
+    make(64, 4, 2)()  # what is loaded once
     run = make(**amounts)
     taken = measuring.memory_taken(run)
     times = measuring.take_turns({"run": run}, 3)["run"]
