@@ -125,7 +125,7 @@ class TestAll:
         monkeypatch.setenv("GLUONVISION_DATA", str(tmp_path))
         script = {"citys": "cityscapes", "coco": "mscoco"}.get(name, name)
         for root in (None, tmp_path / "given"):
-            with pytest.raises(FileNotFoundError, match=rf"scripts/datasets/{script}\.py") as error:
+            with pytest.raises(FileNotFoundError, match=rf"gluonvision prepare {script}") as error:
                 get_segmentation_dataset(name, root)
             assert str(tmp_path if root is None else root) in str(error.value)
 
@@ -367,7 +367,9 @@ class TestCOCO:
         with pytest.raises(ValueError, match=rf"train2017\.json: is no annotation.*{message}"):
             COCOSegmentationDataset(root)
         (root / "annotations" / "instances_train2017.json").unlink()
-        with pytest.raises(FileNotFoundError, match=r"train2017\.json: no such file.*mscoco\.py"):
+        with pytest.raises(
+            FileNotFoundError, match=r"train2017\.json: no such file.*prepare mscoco"
+        ):
             COCOSegmentationDataset(root)
 
     def test_a_broken_segment_names_the_image(self, miniature):

@@ -173,9 +173,10 @@ def test_asked_to_stop_all_processes_stop_after_the_same_step(config):
     data = ["--data-folder", config.data_folder, "--ngpus", "2"]
     process = begin(command(*data, checkname="stopped", epochs=30))
     wait_for_first_step(process)
-    process.terminate()
+    process.send_signal(signal.SIGINT)
     code, said = finish(process)
-    assert code == 128 + signal.SIGTERM and "--resume auto" in said and "Traceback" not in said
+    assert code == 128 + signal.SIGINT and "Traceback" not in said
+    assert "stopped by SIGINT after step" in said and "--resume auto" in said
     for name in ("stopped", "whole"):
         line = command(*data, "--resume", "auto", checkname=name, epochs=30)
         code, said = finish(begin(line))

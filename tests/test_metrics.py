@@ -142,3 +142,10 @@ def test_wrong_values_add_nothing(predicted, label, message):
 def test_wrong_number_of_classes():
     with pytest.raises(ValueError, match="nclass 0"):
         SegmentationMetric(0)
+
+
+def test_counts_of_more_pixels_than_one_block_has():
+    rng = np.random.default_rng(0)
+    label, predicted = rng.integers(-1, 3, (700, 900)), rng.integers(0, 3, (700, 900), np.uint8)
+    expected = [[((label == t) & (predicted == p)).sum() for p in range(3)] for t in range(3)]
+    assert scores_of(3, (predicted, label)).confusion.tolist() == expected

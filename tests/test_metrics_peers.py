@@ -9,8 +9,8 @@ from gluonvision.metrics import SegmentationMetric
 
 # Real label maps, and how many of them.
 REAL = {
-    "pascal_voc": (".", "val", 2),
-    "camvid": ("camvid", "val", 3),
+    "pascal_voc": (".", "val", 1),
+    "camvid": ("camvid", "val", 1),
     "ade20k": (".", "val", 1),
     "coco": ("coco", "val", 1),
 }
@@ -42,7 +42,7 @@ def real_maps(name, folder):
         yield spoiled(label, i), label
 
 
-@pytest.fixture(params=[1, 2, 21, 150, 255, 300, *REAL])
+@pytest.fixture(params=[1, 21, 255, 300, *REAL])
 def case(request):
     """(nclass, class maps)"""
     if isinstance(request.param, int):

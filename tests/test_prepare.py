@@ -19,6 +19,7 @@ import pytest
 from miniatures import make_ade20k, make_camvid, make_cityscapes, make_coco, make_sbd
 from PIL import Image
 
+from gluonvision.__main__ import main
 from gluonvision.data import archives, extract, get_segmentation_dataset, prepare
 from gluonvision.data.extract import ArchiveError
 from gluonvision.data.synthetic import make_voc_like
@@ -114,7 +115,7 @@ class TestPrepare:
     def test_download_unpack_and_read(self, small, script, tmp_path, monkeypatch, capsys):
         small(script)
         monkeypatch.setenv("GLUONVISION_DATA", str(tmp_path / "data"))
-        prepare.main(script, [])
+        assert main(["prepare", script]) == 0
         folder = tmp_path / "data" / archives.SOURCES[script].folder
         assert f"into {folder}" in capsys.readouterr().out
         options = {"min_pixels": 0} if script == "mscoco" else {}

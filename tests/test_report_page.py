@@ -93,9 +93,9 @@ def test_all_pictures_on_the_page_are_whole():
         Image.open(io.BytesIO(base64.b64decode(picture))).load()
 
 
-@pytest.mark.parametrize(("number", "least"), [(0, 200), (2, 200), (150, 2500)])
+@pytest.mark.parametrize(("number", "least"), [(0, 200), (2, 200), (60, 1200)])
 def test_the_figure_grows_with_the_classes_that_occur(number, least):
-    confusion = np.diag((np.arange(150) < number).astype(int))[: max(number, 3), : max(number, 3)]
+    confusion = np.diag((np.arange(60) < number).astype(int))[: max(number, 3), : max(number, 3)]
     names = [f"class {i} of $some_length" for i in range(len(confusion))]
     figure = Image.open(io.BytesIO(draw_confusion(confusion, names, "$title")))
     assert least < figure.width < 3600 and abs(figure.width - figure.height) < 300

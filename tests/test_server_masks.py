@@ -1,13 +1,21 @@
 """Masks for test servers are read back by each data set as the classes that they were."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from gluonvision.data import CityscapesSegmentationDataset, get_meta
 from gluonvision.data.meta import CITYSCAPES_LABEL_IDS, Meta
-from gluonvision.data.reading import read_mask
-from gluonvision.segmentation.server_masks import check_server_mask, file_values, server_mask
+from gluonvision.data.reading import read_image, read_mask
+from gluonvision.segmentation.server_masks import (
+    check_mask,
+    check_names,
+    file_values,
+    image_size,
+    server_mask,
+)
 
 METAS = {
     "pascal_voc": get_meta("pascal_voc"),
@@ -29,7 +37,7 @@ def test_the_data_set_reads_its_own_masks_back(name, tmp_path):
     mask = every_class(meta)
     server_mask(mask, meta).save(path)
     np.testing.assert_array_equal(read_mask(path, meta), mask)
-    check_server_mask(path, meta, mask.shape[::-1])
+    check_mask(path, meta, mask.shape[::-1])
 
 
 def test_cityscapes_has_the_34_ids():
@@ -73,4 +81,19 @@ def test_what_a_server_would_refuse(mode, size, value, message, tmp_path):
         picture.putpalette([0] * 768)
     picture.save(tmp_path / "mask.png")
     with pytest.raises(ValueError, match=message):
-        check_server_mask(tmp_path / "mask.png", METAS["pascal_voc"], (4, 3))
+        check_mask(tmp_path / "mask.png", METAS["pascal_voc"], (4, 3))
+
+
+def test_two_images_of_one_name_are_told(tmp_path):
+    with pytest.raises(ValueError, match=r"a/1.jpg and b/1.png: masks are named as images"):
+        check_names([Path("a/1.jpg"), Path("a/2.jpg"), Path("b/1.png")])
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(None, (4, 3)), (3, (4, 3)), (6, (3, 4))])
+def test_the_size_is_that_of_the_image_as_it_is_read(orientation, size, tmp_path):
+    picture, exif = Image.new("RGB", (4, 3)), Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    picture.save(tmp_path / "image.jpg", exif=exif)
+    assert image_size(tmp_path / "image.jpg") == size
+    assert read_image(tmp_path / "image.jpg").shape[1::-1] == size

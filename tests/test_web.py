@@ -27,8 +27,9 @@ from PIL import Image
 from web_server import META, Paper, encoded, models, paper_mask, running, three_fields
 
 from gluonvision.__main__ import main
-from gluonvision.model_zoo import get_model, weights
-from gluonvision.segmentation import predict
+from gluonvision.backend import cpu
+from gluonvision.model_zoo import weights
+from gluonvision.segmentation import Predictor
 from gluonvision.web import Limits, Models, Offer, models_on_disk, offer_of, offer_of_run
 from gluonvision.web.errors import Refused
 from gluonvision.web.guard import is_loopback
@@ -349,8 +350,14 @@ def test_many_at_once_are_segmented_one_after_another():
             path = f"/api/segment?model={'ab'[number % 2]}"
             return json.loads(ask(port, path, encoded(pictures[number]))[2])["classes"]
 
+        paper.may_go.clear()
         with ThreadPoolExecutor(12) as pool:
-            results = list(pool.map(found, range(12)))
+            results = pool.map(found, range(12))
+            assert paper.entered.wait(30)
+            # Others would enter beside the first while the page is asked for.
+            assert {ask(port, "/")[0] for _ in range(10)} == {200}
+            paper.may_go.set()
+            results = list(results)
     assert [classes[0]["label"] for classes in results] == [i % 3 + 1 for i in range(12)]
     assert paper.most == 1
 
@@ -418,8 +425,8 @@ def test_a_fault_of_the_server_is_told_without_its_insides(caplog):
 def test_a_bounded_number_of_models_is_held():
     loaded = []
     held = models("a", "b", "c", load=lambda source: loaded.append(source) or source, keep=2)
-    assert [held.get(name) for name in "ababcaca"] == list("ababcaca")
-    assert loaded == list("abca")
+    assert [held.get(name) for name in "abacab"] == list("abacab")
+    assert loaded == list("abcb")  # c took the place of b, which was used longer ago than a
     assert held.default == "a"
     with pytest.raises(Refused, match="Choose one of: a, b, c"):
         held.find("d")
@@ -436,6 +443,16 @@ def test_models_that_cannot_be_offered(tmp_path):
         offer_of("fcn_resnet101_vok")
     with pytest.raises(FileNotFoundError, match="names a run's weights"):
         offer_of_run(tmp_path / "checkpoint.params")
+
+
+def test_a_run_is_called_by_its_folder(tmp_path):
+    run = tmp_path / "mine"
+    run.mkdir()
+    for name in ("checkpoint.params", "best.params", "config.json"):
+        (run / name).touch()
+    assert offer_of_run(run).name == offer_of_run(run / "checkpoint.params").name == "mine"
+    assert offer_of_run(run).source == run / "checkpoint.params"
+    assert offer_of_run(run / "best.params").name == "mine/best"
 
 
 def test_the_models_on_this_machine_are_offered(tmp_path, monkeypatch):
@@ -496,8 +513,8 @@ def test_the_command_serves_the_models_on_this_machine():
             process.send_signal(signal.SIGINT)
             code = process.wait(30)
     assert result["model"] == OWN
-    expected = predict(get_model(OWN, pretrained=True), pixels)
-    np.testing.assert_array_equal(labels_of(result), expected)
+    expected = Predictor.load(OWN, device=cpu())(pixels)
+    np.testing.assert_array_equal(labels_of(result), expected.mask)
     assert code in (0, 130)
 
 

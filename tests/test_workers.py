@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gluonvision.utils.workers import WorkerError, run
+from gluonvision.utils.workers import WorkerError, passed_on, run
 
 NAMES = [{"NUMBER": str(i)} for i in range(3)]
 FOREVER = threading.Event()
@@ -26,8 +26,24 @@ def own_number(argument):
 
 def one_raises(argument):
     if number() == 1:
+        raise TypeError("a fault of ours")
+    FOREVER.wait()
+
+
+def a_user_can_mend_it(argument):
+    if number() > 0:
         raise ValueError("mask 17 is broken")
     FOREVER.wait()
+
+
+def tell_which_signal(descriptor_file):
+    """A worker that waits to be asked to stop, and returns what its parent was asked by."""
+    asked = []
+    signal.signal(signal.SIGTERM, lambda number, frame: (asked.append(number), FOREVER.set()))
+    with open(descriptor_file, "a") as pipe:
+        pipe.write(f"{os.getpid()}\n")
+    FOREVER.wait()
+    return passed_on(asked[0])
 
 
 def one_is_killed(argument):
@@ -43,7 +59,7 @@ def one_exits(argument):
 
 
 def all_raise(argument):
-    raise ValueError(f"of process {number()}")
+    raise TypeError(f"of process {number()}")
 
 
 def a_large_result(argument):
@@ -62,15 +78,24 @@ def test_a_result_larger_than_a_pipe_arrives():
 @pytest.mark.parametrize(
     ("work", "told"),
     [
-        (one_raises, r"process 1 of 3 failed:\nTraceback(.|\n)*ValueError: mask 17 is broken$"),
+        (one_raises, r"process 1 of 3 failed:\nTraceback(.|\n)*TypeError: a fault of ours$"),
         (one_is_killed, "process 2 of 3 was killed by SIGKILL"),
         (one_exits, "process 0 of 3 exited with code 7"),
-        (all_raise, "failed:(.|\n)*ValueError: of process"),
+        (all_raise, "failed:(.|\n)*TypeError: of process"),
     ],
 )
 def test_a_worker_that_fails_ends_all_and_says_why(work, told):
     with pytest.raises(WorkerError, match=told):
         run(work, None, NAMES)
+
+
+def test_of_an_error_that_a_user_can_mend_its_message_is_told_and_nothing_else():
+    with pytest.raises(WorkerError, match=r"^process [12] of 3: mask 17 is broken$"):
+        run(a_user_can_mend_it, None, NAMES)
+
+
+def test_a_signal_that_did_not_come_from_a_parent_is_itself():
+    assert passed_on(signal.SIGTERM) == signal.SIGTERM
 
 
 def tell_and_wait(descriptor_file):
@@ -84,19 +109,22 @@ PARENT = """
 import sys
 sys.path.insert(0, {tests!r})
 if __name__ == "__main__":
-    from test_workers import NAMES, tell_and_wait
+    import test_workers
     from gluonvision.utils.workers import run
-    run(tell_and_wait, sys.argv[1], NAMES[:2])
+    print(run(test_workers.{work}, sys.argv[1], test_workers.NAMES[:2]))
 """
 
 
 @pytest.fixture
-def parent(tmp_path):
-    """A process with two workers that never end, and their process numbers."""
+def parent(tmp_path, request):
+    """A process with two workers that do ``work``, and their process numbers."""
     script, pipe = tmp_path / "parent.py", tmp_path / "pipe"
-    script.write_text(PARENT.format(tests=str(Path(__file__).parent)))
+    work = getattr(request, "param", "tell_and_wait")
+    script.write_text(PARENT.format(tests=str(Path(__file__).parent), work=work))
     os.mkfifo(pipe)
-    process = subprocess.Popen([sys.executable, script, pipe], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, script, pipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     workers = []
     while len(workers) < 2:
         with open(pipe) as lines:
@@ -120,3 +148,19 @@ def test_no_worker_outlives_its_parent(parent, number):
     for descriptor in watched:
         os.close(descriptor)
     process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("parent", ["tell_which_signal"], indirect=True)
+def test_workers_are_told_which_signal_their_parent_had(parent, number):
+    process, _ = parent
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, f"{int(number)}\n"), err
+
+
+def test_workers_that_end_by_an_interrupt_are_no_failure(parent):
+    process, _ = parent
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert err.strip().endswith("KeyboardInterrupt") and "WorkerError" not in err

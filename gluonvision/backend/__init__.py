@@ -10,6 +10,9 @@ It picks a backend once, when first imported, and exports one vocabulary for bot
 - ``Trainer``, ``evaluate``, ``predicted_classes``: one training step; a forward pass in evaluation
   mode, and the classes by it;
 - ``label_log_probability``, ``at_label_size``: of scores that may be coarser than the labels;
+- ``EXPORT_FORMS``, ``write_graph``, ``read_graph``: files that run without this package;
+- ``measuring``: what a forward pass costs;
+- ``prepare_inference``: a net in another precision, for prediction alone;
 - ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
 
 ``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
@@ -49,6 +52,7 @@ NAME = _choose_backend()
 try:
     if NAME == "torch":
         from gluonvision.backend.torch import (
+            EXPORT_FORMS,
             F,
             HybridBlock,
             Trainer,
@@ -68,19 +72,24 @@ try:
             initialize,
             label_log_probability,
             launch,
+            measuring,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
             predicted_classes,
+            prepare_inference,
             rank,
+            read_graph,
             reseed,
             seed,
             set_parameters,
             world_size,
+            write_graph,
         )
     else:
         from gluonvision.backend.mxnet import (
+            EXPORT_FORMS,
             F,
             HybridBlock,
             Trainer,
@@ -100,16 +109,20 @@ try:
             initialize,
             label_log_probability,
             launch,
+            measuring,
             nn,
             num_gpus,
             parameter_shapes,
             placement,
             predicted_classes,
+            prepare_inference,
             rank,
+            read_graph,
             reseed,
             seed,
             set_parameters,
             world_size,
+            write_graph,
         )
 except ImportError as error:
     _mend = (
@@ -121,6 +134,7 @@ except ImportError as error:
 
 __all__ = [
     "BACKENDS",
+    "EXPORT_FORMS",
     "NAME",
     "F",
     "HybridBlock",
@@ -141,14 +155,18 @@ __all__ = [
     "initialize",
     "label_log_probability",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
     "predicted_classes",
+    "prepare_inference",
     "rank",
+    "read_graph",
     "reseed",
     "seed",
     "set_parameters",
     "world_size",
+    "write_graph",
 ]

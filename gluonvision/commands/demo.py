@@ -1,37 +1,198 @@
-"""Segment a photograph: its palette mask and an overlay, beside what was found."""
+"""Segment images, folders, videos or a webcam: palette masks, and overlays beside what was found.
 
+Results are written as they come. What is there already is passed over, so that a command that was
+interrupted can be given again. Ends with 1 where a file could not be segmented; the others are.
+"""
+
+import argparse
+import importlib.util
+import signal
+import sys
+import time
 from pathlib import Path
 
-from gluonvision.backend import cpu, gpu, num_gpus
-from gluonvision.data.base import read_image
-from gluonvision.model_zoo import get_model
-from gluonvision.segmentation import predict
-from gluonvision.segmentation.checkpoint import load_run
-from gluonvision.utils import class_shares, get_mask, overlay
+from tqdm import tqdm
+
+from gluonvision.backend.precisions import PRECISIONS
+from gluonvision.data.meta import get_meta
+from gluonvision.segmentation import predict_files as files
+from gluonvision.segmentation.checkpoint import weights_of
+from gluonvision.segmentation.inference import Inference
+from gluonvision.segmentation.large import predict_large
+from gluonvision.segmentation.large_read import image_size
+from gluonvision.segmentation.large_windows import LARGE
+from gluonvision.segmentation.large_write import TIFF
+from gluonvision.segmentation.predict_video import Frames, OverlayVideo
+from gluonvision.segmentation.predictor import Predictor, device_named
+from gluonvision.utils.hashing import file_digest
+
+DEFAULT_MODEL = "fcn_resnet101_voc"
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("image", type=Path, help="a photograph")
-    parser.add_argument("--model", default="fcn_resnet101_voc", help="a published model")
-    parser.add_argument("--resume", type=Path, help="weights of a run of main.py, instead")
-    parser.add_argument("--dataset", default="pascal_voc", help="whose classes the model has")
-    parser.add_argument("--output-folder", type=Path, default=Path(), help="where results go")
+    add = parser.add_argument
+    add("inputs", nargs="*", metavar="INPUT", help="images, videos, folders, patterns ('*.jpg')")
+    add("--webcam", type=int, metavar="N", help="the webcam of this number, until Ctrl-C")
+    add("--frames", type=int, metavar="N", help="stop a video or the webcam after so many frames")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--model", default=DEFAULT_MODEL, help="a published model")
+    source.add_argument("--resume", metavar="FILE", help="weights, or the folder, of a run instead")
+    add("--dataset", help="names and colours of classes (default: those of the model)")
+    add("--output-folder", type=Path, default=Path(), metavar="FOLDER", help="where results go")
+    add("--overwrite", action="store_true", help="make anew what is there already")
+    add("--scales", type=float, nargs="+", default=[1.0], metavar="S", help="such as 0.75 1 1.25")
+    add("--flip", action="store_true", help="also ask about the mirror image")
+    add("--window", type=int, metavar="PIXELS", help="ask about square windows of this side")
+    add("--large", action="store_true", help="read and write by parts, whatever the image's size")
+    add("--alpha", type=float, default=0.5, help="how strong colours are on overlays, 0 to 1")
+    add("--device", help="cpu, gpu or gpu:N (default: the first GPU, else the CPU)")
+    add("--no-cuda", action="store_true", help="the CPU, whatever there is")
+    add("--precision", default="auto", choices=PRECISIONS, help="docs/prediction.md says what for")
 
 
-def run(options) -> None:
-    """Segment, write mask and overlay, print what was found."""
-    if options.resume:
-        net, dataset = load_run(options.resume)
+def run(options: argparse.Namespace) -> int:
+    """Segment what was named, write results, print what was found; the exit code."""
+    if not options.inputs and options.webcam is None:
+        raise ValueError("nothing to segment: name an image, a folder or a video, or --webcam 0")
+    sources, problems = files.find_sources(options.inputs, options.output_folder)
+    # Whoever ends it so wants no half files either.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if options.webcam is not None:
+            _segment_video(_predictor(options), options.webcam, _webcam_result(options), options)
+        if sources:
+            problems += _segment_files(sources, options)
+    except KeyboardInterrupt:
+        print("stopped; what was written stays, and the same command goes on", file=sys.stderr)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return int(bool(problems))
+
+
+def _predictor(options) -> Predictor:
+    how = Inference(scales=options.scales, flip=options.flip, window=options.window)
+    predictor = Predictor.load(
+        options.resume or options.model,
+        how=how,
+        device=device_named("cpu" if options.no_cuda else options.device),
+        precision=options.precision,
+    )
+    if options.dataset:
+        predictor = predictor.with_classes(get_meta(options.dataset))
+    return predictor
+
+
+def _segment_files(sources, options) -> list[str]:
+    """Segment files, write and print; what went wrong."""
+    note, predictor = _note(options), _predictor(options)
+    problems, done, shares, seconds = [], 0, [], []
+    for source in tqdm(sources, unit="file", disable=True if len(sources) < 2 else None):
+        try:
+            if not options.overwrite and files.check_done(source, note):
+                done += 1
+                continue
+            began = time.monotonic()
+            shares.append(_segment(predictor, source, note, options))
+            seconds.append(time.monotonic() - began)
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+    if done:
+        print(
+            f"{_numbered(done, 'file')} passed over: the results are there; --overwrite makes anew"
+        )
+    if shares:
+        _report(sources, shares, seconds, options)
+    return problems
+
+
+def _segment(predictor, source, note, options) -> list[tuple[str, float]]:
+    """Segment a file and write its results; the shares of the classes found."""
+    if source.is_video:
+        return _segment_video(predictor, source.path, source.result("overlay", ".mp4"), options)
+    height, width = image_size(source.path)
+    if options.large or height * width > LARGE:
+        return _segment_large(predictor, source, note, options)
+    prediction = predictor(source.path)
+    files.save_results(source, prediction, note, options.alpha)
+    return prediction.shares()
+
+
+def _segment_large(predictor, source, note, options):
+    is_tiff = source.path.suffix.lower() in TIFF and importlib.util.find_spec("tifffile")
+    mask = source.result("mask", ".tif" if is_tiff else ".png")
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    prediction = predict_large(predictor, source.path, mask, options.large, note)
+    files.save_png(prediction.overlay(options.alpha), source.result("overlay"), note)
+    print(f"mask: {mask}, made of windows")
+    return prediction.shares()
+
+
+def _segment_video(predictor, source, path, options) -> list[tuple[str, float]]:
+    frames, shares, keep = Frames(source), [], False
+    video = OverlayVideo(path, frames.fps)
+    try:
+        for frame in tqdm(frames, total=frames.number, unit="frame", desc=path.name, disable=None):
+            prediction = predictor(frame)
+            video.add(prediction, options.alpha)
+            shares.append(prediction.shares())
+            if len(shares) == options.frames:
+                break
+        keep = True
+    except KeyboardInterrupt:
+        keep = options.webcam is not None  # which ends in no other way
+        if not keep:
+            raise
+    finally:
+        frames.close()
+        video.close(keep)
+    print(f"{path}: {_numbered(len(shares), 'frame')}")
+    return files.merged(shares)
+
+
+def _webcam_result(options) -> Path:
+    path = options.output_folder / f"webcam{options.webcam}_overlay.mp4"
+    if path.exists() and not options.overwrite:
+        raise FileExistsError(f"{path}: is there already; --overwrite, or another --output-folder")
+    return path
+
+
+def _note(options) -> str:
+    """What results depend on beside the image, in words."""
+    model = options.model
+    weights = weights_of(options.resume) if options.resume else None
+    if weights and weights.is_file():
+        model = f"{weights} ({file_digest(weights)[:12]})"
+    scales = " ".join(map(str, options.scales)) + (" flip" if options.flip else "")
+    window = f", window {options.window}" if options.window else ""
+    return f"{files.NOTE_BEGINS}{model}, {options.precision}, scales {scales}{window}"
+
+
+def _report(sources, shares, seconds, options) -> None:
+    if len(sources) == 1:
+        source = sources[0]
+        if not source.is_video:
+            print(f"mask: {source.result('mask')}\noverlay: {source.result('overlay')}")
+        print(f"time: {seconds[0]:.2f} s")
     else:
-        net, dataset = get_model(options.model, pretrained=True), options.dataset
-    net.collect_params().reset_ctx(gpu() if num_gpus() else cpu())
-    image = read_image(options.image)
-    mask = predict(net, image)
-    options.output_folder.mkdir(parents=True, exist_ok=True)
-    stem = options.output_folder / options.image.stem
-    get_mask(mask, dataset).save(f"{stem}_mask.png")
-    overlay(image, mask, dataset).save(f"{stem}_overlay.png")
-    print(f"mask: {stem}_mask.png\noverlay: {stem}_overlay.png\nfound:")
-    for name, share in class_shares(mask, dataset):
-        print(f"  {name:<14}{100 * share:6.1f} %")
+        mean = sum(seconds) / len(seconds)
+        number = _numbered(len(shares), "file")
+        print(f"{number} segmented into {options.output_folder}, {mean:.2f} s each")
+    print("found:")
+    for name, share in files.merged(shares):
+        text = f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
+        print(f"  {name:<14}{text:>8}")
+    print(_next(options))
+
+
+def _next(options) -> str:
+    if options.resume is None and options.model == DEFAULT_MODEL:
+        return "next: other models by --model; classes of your own by main.py (docs/training.md)"
+    return "next: --scales 0.75 1 1.25 --flip is slower, and often more exact"
+
+
+def _numbered(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")

@@ -65,7 +65,13 @@ def _add_inference(parser):
     group.add_argument("--base-size", type=int, metavar="N", help="long side of a scale of 1")
     group.add_argument("--flip", action="store_true", help="the mirror image too")
     group.add_argument("--window", type=int, metavar="N", help="in square windows, pixels")
-    group.add_argument("--stride", type=float, default=2 / 3, metavar="S", help="theirs (2/3)")
+    group.add_argument(
+        "--stride",
+        type=float,
+        default=2 / 3,
+        metavar="S",
+        help="their distance, of their side (2/3)",
+    )
     group.add_argument(
         "--batch-size", type=int, default=1, metavar="N", help="images or windows at a time (1)"
     )
@@ -82,7 +88,11 @@ def _add_results(parser):
     )
     group.add_argument("--boundary", action="store_true", help="boundary IoU too")
     group.add_argument(
-        "--bootstrap", type=int, default=0, metavar="N", help="intervals from N resamples (1000)"
+        "--bootstrap",
+        type=int,
+        default=0,
+        metavar="N",
+        help="intervals from N resamples, such as 1000 (none)",
     )
     group.add_argument("--html", action="store_true", help="a page with pictures too")
     group.add_argument("--test", action="store_true", help="masks for the test server instead")

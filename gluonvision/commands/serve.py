@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="also offer the weights of a run of your own, first (may be repeated)",
+        help="also offer a run of your own, by its weights or its folder, first (may be repeated)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
     parser.add_argument("--port", default=8000, type=int, help="0 for any that is free")
@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a name that browsers reach it by, such as a proxy's (may be repeated)",
     )
     _add_limits(parser)
+    parser.add_argument(
+        "--precision", metavar="NAME", help="what Predictor computes in, such as fp32"
+    )
     parser.add_argument("--no-cuda", action="store_true", help="use the CPU")
 
 
@@ -95,7 +98,8 @@ def _loader(options):
     from gluonvision.backend import cpu
     from gluonvision.segmentation.predictor import Predictor
 
-    return partial(Predictor.load, **({"device": cpu()} if options.no_cuda else {}))
+    chosen = {"precision": options.precision, "device": cpu() if options.no_cuda else None}
+    return partial(Predictor.load, **{name: value for name, value in chosen.items() if value})
 
 
 def _limits(options, web):

@@ -146,7 +146,7 @@ def _load(path: Path, meta: Meta) -> list[_Entry]:
     """The images of an annotation file, in its order."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: no such file; run python scripts/datasets/mscoco.py, or unpack "
+            f"{path}: no such file; run python -m gluonvision prepare mscoco, or unpack "
             "annotations_trainval2017.zip there"
         )
     try:

@@ -11,7 +11,7 @@ class Place:
     """How a data set is found: in ``inner`` of its folder, which there holds ``proof``.
 
     ``title``: its name in messages; ``folder``: its folder among the data sets, GluonCV's names;
-    ``script``: what prepares it, in scripts/datasets.
+    ``script``: what ``prepare`` calls it.
     """
 
     title: str
@@ -41,7 +41,7 @@ def find(place: Place, root: str | os.PathLike | None = None) -> Path:
     raise FileNotFoundError(
         f"{place.title} not found; looked for {place.proof} in\n  "
         + "\n  ".join(str(folder) for folder in folders)
-        + f"\nRun\n  python scripts/datasets/{place.script}.py\n"
+        + f"\nRun\n  python -m gluonvision prepare {place.script}\n"
         f"which puts it into {default_folder(place.folder)}, or pass root= (--data-folder), or set "
         "GLUONVISION_DATA, to the folder that holds it"
     )

@@ -1,8 +1,6 @@
-"""Fetching and unpacking a data set: what the scripts in scripts/datasets do."""
+"""Fetching and unpacking a data set."""
 
-import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,41 +47,6 @@ def prepare(
         extract(path, archive.source, target, archive.contents, archive.unpacked)
         print(f"{archive.name}: unpacked to {target}")
     return folder
-
-
-def main(dataset: str, arguments: Sequence[str] | None = None) -> None:
-    """The command line of one script; ends the program with an error's message."""
-    source = _source(dataset)
-    options = _parse(dataset, source, arguments)
-    folder = options.root or default_folder(source.folder)
-    print(
-        f"{dataset}: into {folder} (--root or GLUONVISION_DATA changes it)\nterms: {source.terms}"
-    )
-    try:
-        folder = prepare(dataset, folder, options.archive, options.mirror, not options.no_verify)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    print(f"{dataset}: ready in {folder}")
-    if (folder / "downloads").is_dir():
-        print(f"the archives in {folder / 'downloads'} are no longer needed")
-
-
-def _parse(dataset: str, source: Source, arguments: Sequence[str] | None) -> argparse.Namespace:
-    names = ", ".join(archive.name for archive in source.archives)
-    parser = argparse.ArgumentParser(description=f"Prepare {dataset}, from {names}.")
-    parser.add_argument("--root", type=Path, help="where it is put")
-    parser.add_argument(
-        "--archive",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help=f"an archive that is here already ({names}); may be given several times",
-    )
-    parser.add_argument("--mirror", metavar="URL", help="address of a folder to try first")
-    parser.add_argument(
-        "--no-verify", action="store_true", help="take --archive files with other checksums"
-    )
-    return parser.parse_args(arguments)
 
 
 def _source(dataset: str) -> Source:

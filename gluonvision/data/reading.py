@@ -18,33 +18,50 @@ _MASK_MODES = ("P", "L", "1", "I", "I;16")
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(path: str | os.PathLike, deep: bool = False) -> np.ndarray:
     """A picture as uint8 (H, W, 3), RGB, turned upright by its EXIF orientation.
 
-    Raises FileNotFoundError, or ValueError for a file that is truncated, no picture, or of more
-    than 8 bits a channel in grey (which would be clipped, not scaled).
+    Other kinds of picture become RGB as ``picture_pixels`` says. Raises FileNotFoundError, or
+    ValueError for a file that is empty, truncated, no picture, too large to be read whole, or of
+    more than 8 bits a channel in grey, unless ``deep``.
     """
     pixels = decode_jpeg(_content(path))
-    return _pillow_pixels(path) if pixels is None else pixels
+    if pixels is not None:
+        return pixels
+    picture = _read(path, lambda picture: picture)
+    try:
+        return picture_pixels(picture, deep)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def picture_pixels(picture: Image.Image) -> np.ndarray:
-    """A Pillow image as ``read_image`` reads it from a file: uint8 (H, W, 3), upright."""
+def picture_pixels(picture: Image.Image, deep: bool = False) -> np.ndarray:
+    """A Pillow image as uint8 (H, W, 3), RGB, turned upright by its EXIF orientation.
+
+    Palettes, grey and CMYK are converted as Pillow does, without colour profiles; what is
+    transparent is laid on white. ``deep``: of grey with 16 bits take the upper eight.
+
+    Raises ValueError for grey of more than 8 bits, where it is not ``deep``, and in any case for
+    floats, 32 bits, and 16 of which the upper four are empty: numbers whose white nobody knows.
+    """
     picture = ImageOps.exif_transpose(picture)
     if picture.mode in _DEEP_MODES:
-        raise ValueError(
-            f"a grey picture of more than 8 bits (Pillow mode {picture.mode}); scale it to 0-255 "
-            "once, by the range that its sensor has, and save that"
-        )
+        picture = Image.fromarray(_upper_half(np.asarray(picture), picture.mode, deep))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
     return np.array(picture.convert("RGB"))
 
 
-def _pillow_pixels(path: str | os.PathLike) -> np.ndarray:
-    picture = _read(path, lambda picture: picture)
-    try:
-        return picture_pixels(picture)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+def _upper_half(values: np.ndarray, mode: str, deep: bool) -> np.ndarray:
+    least, most = values.min(), values.max()
+    if not deep or mode == "F" or least < 0 or most > 0xFFFF or 0 < most < 0x1000:
+        raise ValueError(
+            f"a grey picture of more than 8 bits (Pillow mode {mode}, values {least:g} to "
+            f"{most:g}); scale it to 0-255 once, by the range that its sensor has, and save that"
+        )
+    return np.rint(values / 257).astype(np.uint8)
 
 
 def read_mask(path: str | os.PathLike, dataset: str | Meta) -> np.ndarray:
@@ -166,15 +183,31 @@ def _read(path: str | os.PathLike, convert: Callable):
             return convert(ImageOps.exif_transpose(picture))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{path}: no such file; the data set's list names it: unpack the archive again, or "
-            "take the name off the list"
+            f"{path}: no such file; check the name, or unpack the archive again if it is a data "
+            "set's list that names it"
         ) from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"{path}: has more pixels than are read at once ({error}); if you know where it comes "
+            "from, segment it by parts: demo --large"
+        ) from error
     # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error ... for a broken file.
     except Exception as error:
         raise ValueError(
-            f"{path}: cannot be read as a picture ({error}); it is truncated, or something else: "
-            "fetch it again, or take it off the data set's list"
+            f"{path}: cannot be read as a picture ({_what(path, error)}); fetch or save it again, "
+            "or leave it out"
         ) from error
+
+
+def _what(path: str | os.PathLike, error: Exception) -> str:
+    """What is wrong with a file that Pillow refuses."""
+    if os.path.isdir(path):
+        return "it is a folder"
+    if os.path.getsize(path) == 0:
+        return "it is truncated to nothing, 0 bytes"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is truncated, no picture, or of a kind that Pillow does not know"
+    return f"{error}; it is truncated, or something else"
 
 
 def _check_labels(labels: np.ndarray, values: np.ndarray, path, meta: Meta) -> np.ndarray:

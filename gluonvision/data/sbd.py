@@ -28,7 +28,7 @@ class VOCAugSegmentationDataset(SegmentationDataset):
     """SBD's images and ``.mat`` masks, alone or together with VOC 2012's.
 
     ``root``: the folder that holds VOCaug (and, for the last three splits, VOCdevkit), as
-    scripts/datasets/pascal_aug.py lays them out; defaults as for ``VOCSegmentationDataset``.
+    ``gluonvision prepare pascal_aug`` lays them out; defaults as for ``VOCSegmentationDataset``.
     ``split``:
 
     - 'train', 'val': SBD's own lists; 'trainval': both (what GluonCV called 'train');

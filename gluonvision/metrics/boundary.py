@@ -35,12 +35,10 @@ def count_boundaries(label: np.ndarray, predicted: np.ndarray, nclass: int) -> n
 
 def _outlined(labels, distance, inside):
     """The labels with ``inside`` where no other is near; -1 stays."""
-    kind = np.uint8 if inside < 255 else np.uint16
-    values = (labels + 1).astype(kind)
-    beyond = int(np.iinfo(kind).max)
+    values = (labels + 1).astype(np.uint8 if inside <= 255 else np.uint16)
     # The least and the greatest label around a pixel are one where there is one: two filters for
-    # all classes together.
+    # all classes together. Beyond the edge is 0, what is not labelled.
     window = np.ones((2 * distance + 1,) * 2, np.uint8)
-    edge = {"borderType": cv2.BORDER_CONSTANT, "borderValue": beyond}
+    edge = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
     is_inside = cv2.erode(values, window, **edge) == cv2.dilate(values, window, **edge)
     return np.where(is_inside & (labels >= 0), inside, labels)

@@ -18,11 +18,6 @@ otherwise ``pretrained_base=True`` loads the backbone's. Other arguments are tho
 """
 
 
-def dataset_of(name: str) -> str | None:
-    """The data set that a published model is trained for, None where its name tells none."""
-    return _DATASETS.get(name.lower().rpartition("_")[2])
-
-
 def register_gluoncv(model, prefix, variants):
     """Register ``prefix_resnetN_dataset``, on ResNet V1s, for every 'resnetN_dataset'."""
     for variant in variants:

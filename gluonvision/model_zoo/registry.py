@@ -21,6 +21,11 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(_MODELS, pattern))
 
 
+def describe_model(name: str) -> str:
+    """What a model is, in a sentence: the first of its constructor's docstring."""
+    return " ".join((_MODELS[name].__doc__ or name).split("\n\n")[0].split())
+
+
 def get_model(
     name: str, pretrained: bool | str = False, pretrained_base: bool | str = False, **kwargs
 ):

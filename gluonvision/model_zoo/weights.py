@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 OWN_FILES = Path(__file__).parent / "files"
 # The largest published file, DeepLabV3 with ResNet152, is below 400 MB.
 MAX_UNPACKED = 1 << 30
+_INSTEAD = (
+    "Without a network: --model deeplabv3plus_mobilenet_v2_camvid, for streets, comes with the "
+    "package.",
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,12 @@ def weights_folder(root: str | os.PathLike | None = None) -> Path:
         return Path(root).expanduser()
     home = os.environ.get("GLUONVISION_HOME") or os.environ.get("MXNET_HOME") or "~/.mxnet"
     return Path(home).expanduser() / "models"
+
+
+def file_on_disk(weights: Weights, root: str | os.PathLike | None = None) -> Path | None:
+    """Return where a published file lies on this machine, unread, or None."""
+    places = (OWN_FILES / weights.file, weights_folder(root) / weights.file)
+    return next((path for path in places if path.is_file()), None)
 
 
 def find_weights(
@@ -182,18 +192,24 @@ def _no_weights(
     failures: Sequence[tuple[str, str]],
 ) -> DownloadError:
     files = [file for each in choices for file in (each.file, each.archive) if file]
-    alive = [other for other in live_backbones() if other != ALIASES.get(name, name)]
     lines = [
         f"no weights of {name!r} could be downloaded, every mirror failed:",
         *(f"  {url}: {reason}" for url, reason in failures),
         f"Put one of {', '.join(files)} by hand into {folder.absolute()} (GLUONVISION_HOME or root "
         "names another folder), or name a host that has MXNet's files in MXNET_GLUON_REPO.",
-        f"Backbones with weights on other hosts than MXNet's: {', '.join(alive)}",
-        "To start without ImageNet weights: pretrained_base=False, or --no-pretrained-base.",
+        *(_INSTEAD if name in SEGMENTATION else _other_backbones(name)),
     ]
     error = DownloadError("\n".join(lines))
     error.failures = tuple(failures)
     return error
+
+
+def _other_backbones(name: str) -> tuple[str, str]:
+    alive = [other for other in live_backbones() if other != ALIASES.get(name, name)]
+    return (
+        f"Backbones with weights on other hosts than MXNet's: {', '.join(alive)}",
+        "To start without ImageNet weights: pretrained_base=False, or --no-pretrained-base.",
+    )
 
 
 def live_backbones() -> list[str]:

@@ -1,22 +1,19 @@
 """What trained weights are worth: scores on a split with a report, or masks for a test server."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from gluonvision import backend
 from gluonvision.data import Sampler, get_segmentation_dataset
 from gluonvision.metrics import SegmentationScores, bootstrap
-from gluonvision.model_zoo import get_model
-from gluonvision.model_zoo.published import dataset_of
-from gluonvision.model_zoo.weights import find_weights
-from gluonvision.segmentation import build, report
+from gluonvision.model_zoo import dataset_of, get_model
+from gluonvision.model_zoo.weights import find_weights, get_weights
+from gluonvision.segmentation import build, report, server_masks
 from gluonvision.segmentation.checkpoint import BEST, CONFIG, load_run
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.confusion_figure import draw_confusion
@@ -24,12 +21,9 @@ from gluonvision.segmentation.environment import describe_environment
 from gluonvision.segmentation.evaluate import evaluate
 from gluonvision.segmentation.inference import Inference, classes
 from gluonvision.segmentation.report_page import Sample, to_html, worst_images
-from gluonvision.segmentation.server_masks import check_server_mask, server_mask
 from gluonvision.segmentation.states import is_state
 from gluonvision.utils import atomic
 from gluonvision.utils.hashing import file_digest
-
-_MADE_BY = "made_by.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,14 +82,15 @@ class Assessment:
         the end. Raises ValueError where they were made by something else.
         """
         folder, images = self.folder("masks"), self.data("test")
-        _check_names(images)
+        server_masks.check_names(images.images)
+        facts = self.facts()
         if backend.rank() == 0:
-            folder.mkdir(parents=True, exist_ok=True)
-            _reserve(folder, self.facts())
+            server_masks.reserve(folder, {name: facts[name] for name in ("sha256", "options")})
         self._launch(_write_masks)
         if backend.rank() == 0:
             for file in tqdm(images.images, unit="mask", desc="checking", leave=False):
-                check_server_mask(_mask_file(folder, file), images.meta, _size(file))
+                mask = server_masks.mask_file(folder, file)
+                server_masks.check_mask(mask, images.meta, server_masks.image_size(file))
         return folder
 
     def facts(self) -> dict[str, Any]:
@@ -105,7 +100,6 @@ class Assessment:
             "sha256": file_digest(self.weights),
             "inference": _in_words(self.how),
             "options": dataclasses.asdict(dataclasses.replace(self.how, batch_size=1)),
-            "backend": backend.NAME,
         }
 
     def _launch(self, work):
@@ -153,9 +147,9 @@ def assess_run(weights: str, **options) -> Assessment:
 
 def assess_published(name: str, **options) -> Assessment:
     """The assessment of a model with published weights, on its own data set by default."""
-    dataset = options.pop("dataset", None) or dataset_of(name)
-    if dataset is None:
-        raise ValueError(f"{name} is trained for no data set that is known; name one (--dataset)")
+    get_weights(name)  # says which names there are, before anything is fetched
+    own_dataset = dataset_of(name)
+    dataset = options.pop("dataset", None) or own_dataset
     return Assessment(
         partial(_published_on, name),
         name,
@@ -284,46 +278,15 @@ def _in_words(how: Inference) -> str:
 def _write_masks(job: Assessment):
     images, folder = job.data("test"), job.folder("masks")
     shard = Sampler(len(images), False, 0, backend.rank(), backend.world_size(), equal=False)
-    missing = [i for i in shard.order(0) if not _mask_file(folder, images.images[i]).exists()]
+    missing = [
+        i for i in shard.order(0) if not server_masks.mask_file(folder, images.images[i]).exists()
+    ]
     if backend.rank() == 0 and len(missing) < len(shard):
         print(f"{len(shard) - len(missing)} masks are in {folder} already, and stay")
     net = job.build(backend.devices(job.ngpus, job.no_cuda))
     _check_classes(net, images)
     for i in tqdm(missing, unit="image", desc="writing masks", disable=backend.rank() > 0):
         image, _ = images[i]
-        mask = server_mask(classes(net, image, job.how), images.meta)
-        with atomic.replacing(_mask_file(folder, images.images[i])) as file:
+        mask = server_masks.server_mask(classes(net, image, job.how), images.meta)
+        with atomic.replacing(server_masks.mask_file(folder, images.images[i])) as file:
             mask.save(file, format="PNG")
-
-
-def _mask_file(folder: Path, image: Path) -> Path:
-    return folder / f"{image.stem}.png"
-
-
-def _check_names(images):
-    seen: dict[str, Path] = {}
-    for file in images.images:
-        other = seen.setdefault(file.stem, file)
-        if other is not file:
-            raise ValueError(f"{other} and {file}: masks are named as images; rename one of them")
-
-
-def _reserve(folder: Path, facts: dict[str, Any]):
-    """Note what the masks in a folder are made by; refuse to mix them with others'."""
-    path, made_by = folder / _MADE_BY, {n: facts[n] for n in ("sha256", "options")}
-    if path.is_file():
-        if json.loads(path.read_text()) != json.loads(json.dumps(made_by)):
-            raise ValueError(
-                f"{folder} holds masks by other weights or options (its {_MADE_BY}); move it away, "
-                "or choose another folder (eval.py --output-folder)"
-            )
-    else:
-        atomic.write_text(path, json.dumps(made_by, indent=2) + "\n")
-
-
-def _size(file: Path) -> tuple[int, int]:
-    with Image.open(file) as picture:
-        turned = (
-            ImageOps.exif_transpose(picture) if picture.getexif().get(0x0112, 1) > 4 else picture
-        )
-        return turned.size

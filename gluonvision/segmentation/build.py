@@ -7,8 +7,10 @@ from gluonvision.backend import nn
 from gluonvision.data import DataLoader, Sampler, dataset_meta, get_segmentation_dataset
 from gluonvision.data.class_weights import KINDS, class_weights, count_labels
 from gluonvision.loss import get_loss
-from gluonvision.model_zoo import get_segmentation_model, load_weights
-from gluonvision.model_zoo.segmentation import check_names
+from gluonvision.model_zoo import FCN, get_segmentation_model, load_weights
+from gluonvision.model_zoo.backbones.base import OUTPUT_STRIDES
+from gluonvision.model_zoo.importers import find_pretrained
+from gluonvision.model_zoo.segmentation import FAMILIES, check_names
 from gluonvision.segmentation.checkpoint import check_weights, model_options
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.run_folder import RunFolder
@@ -43,11 +45,20 @@ def validation_data(config: TrainConfig):
 
 
 def check(config: TrainConfig, num_devices: int) -> None:
-    """Raise what is wrong with names, sizes and data, before processes start and weights come."""
+    """Raise what is wrong with names, sizes and data, before processes start.
+
+    ImageNet weights that the run starts from are fetched here.
+    """
     check_names(config.model, config.backbone)
+    if config.output_stride not in (None, *OUTPUT_STRIDES):
+        raise ValueError(
+            f"output_stride={config.output_stride}: expected one of {OUTPUT_STRIDES}; left out it "
+            "is the model's own"
+        )
     for name in (start_weights(config), config.backbone_weights):
         if name is not None and not Path(name).is_file():
             raise FileNotFoundError(f"{name}: no such file of weights; check its name")
+    _check_start(config)
     get_loss(config.loss)
     if config.class_weights not in ("none", *KINDS):
         raise ValueError(
@@ -58,7 +69,33 @@ def check(config: TrainConfig, num_devices: int) -> None:
             f"batch_size={config.batch_size} cannot be shared by {num_devices} devices; choose a "
             "multiple of their number"
         )
-    validation_data(config), training_data(config)
+    validation_data(config)
+    _check_pooled(config, num_devices, len(training_data(config)))
+    find_pretrained(config.backbone, _base_weights(config))
+
+
+def _check_start(config):
+    goes_on = start_weights(config) or RunFolder(config).start_state()
+    if config.start_epoch and not goes_on:
+        raise ValueError(
+            f"start_epoch={config.start_epoch} is the epoch of --resume's weights, and none are "
+            "named; name them, or leave --start-epoch out"
+        )
+
+
+def _check_pooled(config, num_devices, num_images):
+    """Every family but FCN normalizes what it has pooled to one value an image."""
+    if FAMILIES[config.model] is FCN or config.freeze_bn:
+        return
+    share = min(config.batch_size, num_images) // num_devices
+    images = max(share // config.accumulate, 1) * (num_devices if config.syncbn else 1)
+    if images < 2:
+        raise ValueError(
+            f"{config.model} normalizes features that are pooled to one value an image, and "
+            f"batch_size={config.batch_size} of {num_images} images gives a device one at a time "
+            f"(devices: {num_devices}, accumulate={config.accumulate}); take a larger "
+            "--batch-size, fewer parts, --syncbn on several devices, or --freeze-bn"
+        )
 
 
 def training_batches(config: TrainConfig, dataset) -> DataLoader:
@@ -78,18 +115,17 @@ def training_batches(config: TrainConfig, dataset) -> DataLoader:
 
 def build_model(config: TrainConfig, devices: list):
     """The model of a configuration, with the weights that it is to start from."""
-    weights, goes_on = start_weights(config), RunFolder(config).start_state() is not None
+    weights = start_weights(config)
     facts = dataset_meta(config.dataset, config.data_folder)
     if config.nclass not in (None, facts.num_class):
         raise ValueError(
             f"nclass={config.nclass}: {config.dataset} has {facts.num_class} classes; leave it out"
         )
-    pretrained_base = config.backbone_weights or config.pretrained_base
     net = get_segmentation_model(
         config.model,
         facts,
         config.backbone,
-        pretrained_base=False if weights or goes_on else pretrained_base,
+        pretrained_base=_base_weights(config),
         norm_layer=nn.SyncBatchNorm if config.syncbn else nn.BatchNorm,
         norm_kwargs=_norm_options(config, devices),
         **model_options(config),
@@ -99,6 +135,13 @@ def build_model(config: TrainConfig, devices: list):
     _set_multipliers(net, config)
     net.collect_params().reset_ctx(devices if len(devices) > 1 else devices[0])
     return net
+
+
+def _base_weights(config) -> str | bool:
+    """The backbone's file, True for ImageNet's, False where other weights replace them anyway."""
+    if start_weights(config) or RunFolder(config).start_state():
+        return False
+    return config.backbone_weights or config.pretrained_base
 
 
 def start_weights(config: TrainConfig) -> str | None:

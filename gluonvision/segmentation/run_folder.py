@@ -4,11 +4,13 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from gluonvision import backend
 from gluonvision.segmentation import states
 from gluonvision.segmentation.checkpoint import CONFIG, WEIGHTS, save_config, save_weights
 from gluonvision.segmentation.config import TrainConfig
@@ -110,9 +112,28 @@ class RunFolder:
     def _check_config(self, state: Path) -> None:
         saved = states.read_state(state)[1]["config"]
         different = {n: v for n, v in self.config.lasting().items() if saved.get(n, v) != v}
+        if "ngpus" in different and self._devices(saved["ngpus"]) == self._devices(
+            self.config.ngpus
+        ):
+            del different["ngpus"]  # named once, and once left out
         if different:
             told = "; ".join(f"{n}: {saved[n]!r}, now {v!r}" for n, v in different.items())
             raise ValueError(
-                f"the run of {state} was begun with other options ({told}); go on with its own, or "
-                "begin another from its checkpoint.params, with another --checkname"
+                f"the run of {state} was begun with other options ({told}); {self._way(different)}"
             )
+
+    def _devices(self, number: int | None) -> int:
+        return backend.device_count(None, self.config.no_cuda) if number is None else number
+
+    def _way(self, different: Mapping[str, Any]) -> str:
+        """How to go on under options that the state does not allow."""
+        if different.keys() == {"epochs"}:
+            return (
+                "its learning rate falls to 0 at the end of the epochs that it was begun with. To "
+                f"train further, begin another from its weights: --resume {self.path / WEIGHTS} "
+                "--checkname NEW"
+            )
+        return (
+            "go on with its own, or begin another from its checkpoint.params, with another "
+            "--checkname"
+        )

@@ -5,6 +5,11 @@ import signal
 import threading
 from collections.abc import Iterator
 
+from gluonvision.utils.workers import passed_on
+
+# What asks a run to stop; of two that come to different processes the first counts.
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
 
 class Interrupted(RuntimeError):
     """A run was asked to stop, and has saved its state; ``signal`` is what asked."""
@@ -29,7 +34,7 @@ class StopRequest:
     def _note(self, number, frame):
         if self.number == signal.SIGINT == number:
             raise KeyboardInterrupt  # whoever asks twice does not want to wait
-        self.number = number
+        self.number = passed_on(number)
 
 
 @contextlib.contextmanager
@@ -39,7 +44,7 @@ def stop_requests() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request  # signals are the main thread's
         return
-    wanted = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+    wanted = [n for n in STOPPING if signal.getsignal(n) != signal.SIG_IGN]
     before = {number: signal.signal(number, request._note) for number in wanted}
     try:
         yield request

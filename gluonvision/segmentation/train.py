@@ -3,14 +3,12 @@
 import contextlib
 import dataclasses
 import itertools
-import signal
 import time
 from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from gluonvision import backend
 from gluonvision.segmentation import build
@@ -22,8 +20,9 @@ from gluonvision.segmentation.prediction_sheet import draw_predictions
 from gluonvision.segmentation.run_folder import RunFolder
 from gluonvision.segmentation.run_log import RunLog, read_log
 from gluonvision.segmentation.states import read_state
-from gluonvision.segmentation.stopping import Interrupted, stop_requests
+from gluonvision.segmentation.stopping import STOPPING, Interrupted, stop_requests
 from gluonvision.utils.lr_schedule import poly
+from gluonvision.utils.progress import progress_bar
 
 # Losses are read so many steps late, that a GPU always has a step to do.
 _READ_LATE = 2
@@ -41,12 +40,12 @@ def train(config: TrainConfig) -> Path:
     ``WorkerError`` where one of several processes failed.
     """
     num_devices = backend.device_count(config.ngpus, config.no_cuda)
-    build.check(config, num_devices)
     folder = RunFolder(config)
     if config.resume == "auto" and folder.start_state() is None:
         # Stopped before its first state, it begins where it began.
         config = dataclasses.replace(config, resume=folder.first_weights() or "auto")
         folder = RunFolder(config)
+    build.check(config, num_devices)
     with folder.reserved() if backend.rank() == 0 else contextlib.nullcontext():
         if backend.rank() == 0:
             folder.prepare()
@@ -100,7 +99,7 @@ class _Run:
         self.progress = self._restored()
         self._sent: deque[_Sent] = deque()
         self._time = time.monotonic()
-        self.bar = tqdm(
+        self.bar = progress_bar(
             total=self.total,
             initial=self.progress.step,
             unit="step",
@@ -165,7 +164,8 @@ class _Run:
         step = self.progress.step
         parts = self._parts(images, labels)
         counts = [self.loss.count(label) for _, label in parts]
-        total, asked_to_stop = backend.all_sum([sum(counts), float(stop.number > 0)])
+        asked = [float(stop.number == number) for number in STOPPING]
+        total, *asked = backend.all_sum([sum(counts), *asked])
         # What dropout draws depends on seed, step and process alone: a state need not hold it.
         backend.reseed(self.config.seed, step, backend.rank())
         rate = poly(step, self.total, self.config.lr, warmup=self.config.warmup)
@@ -176,7 +176,7 @@ class _Run:
         self._sent.append(_Sent(step, rate, speed, loss))
         self.progress.step += 1
         self._read_losses(late=_READ_LATE)
-        return (stop.number or signal.SIGTERM) if asked_to_stop else 0
+        return next((number for number, times in zip(STOPPING, asked) if times), 0)
 
     def _parts(self, images, labels):
         number = len(self.devices) * self.config.accumulate

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from io import BufferedWriter
@@ -29,6 +30,24 @@ def replacing(path: str | os.PathLike) -> Iterator[BufferedWriter]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def staged(folder: str | os.PathLike) -> Iterator[Path]:
+    """A new folder to write files into, which move into ``folder`` when the block ends.
+
+    After an error nothing of them is left, and what they would have replaced is as it was.
+    """
+    target = Path(folder).resolve()
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=target) as name:
+        yield Path(name)
+        files = sorted(Path(name).iterdir())
+        for file in files:
+            with open(file, "rb+") as opened:
+                os.fsync(opened.fileno())
+        for file in files:
+            os.replace(file, target / file.name)
+    _sync_folder(target)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -22,11 +22,24 @@ def get_mask(predict: Any, dataset: str | Meta = "pascal_voc") -> Image.Image:
     other values and an unknown data set.
     """
     meta = get_meta(dataset)
+    picture = Image.fromarray(mask_values(predict, meta))
+    picture.putpalette(file_palette(meta).tobytes())
+    return picture
+
+
+def mask_values(predict: Any, meta: Meta) -> np.ndarray:
+    """The pixels of ``get_mask``'s picture: uint8 (H, W)."""
     labels = class_map(predict, meta)
     values = np.where(labels < 0, meta.ignored_value, labels + meta.label_offset)
-    picture = Image.fromarray(values.astype(np.uint8))
-    picture.putpalette(_file_palette(meta).tobytes())
-    return picture
+    return values.astype(np.uint8)
+
+
+def file_palette(meta: Meta) -> np.ndarray:
+    """The colours of the values in a mask file: uint8 (256, 3)."""
+    palette = np.zeros((256, 3), np.uint8)
+    palette[meta.ignored_value] = meta.ignored_colour
+    palette[meta.label_offset :][: meta.num_class] = meta.palette
+    return palette
 
 
 # GluonCV's name, in its spelling, for code that comes from there.
@@ -113,13 +126,6 @@ def draw_legend(entries: Sequence[tuple[Colour, str]], width: int, size: int) ->
         draw.rectangle(box, fill=tuple(colour), outline=_RIM, width=max(1, size // 14))
         draw.text((x + 1.4 * size, y + size / 2), text, fill=_INK, font=font, anchor="lm")
     return paper
-
-
-def _file_palette(meta: Meta) -> np.ndarray:
-    palette = np.zeros((256, 3), np.uint8)
-    palette[meta.ignored_value] = meta.ignored_colour
-    palette[meta.label_offset :][: meta.num_class] = meta.palette
-    return palette
 
 
 def _paint(pixels: np.ndarray, labels: np.ndarray, meta: Meta, alpha: float) -> np.ndarray:

@@ -18,17 +18,35 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from gluonvision.utils.errors import is_mendable
+
 # How long the others may take to say why they end too, once one has failed: seconds.
 _GRACE = 2.0
 
 
 class WorkerError(RuntimeError):
-    """A worker raised, exited or was killed; the message holds its traceback or signal."""
+    """A worker raised, exited or was killed; the message holds its traceback or signal.
+
+    Of an error that a user can mend it is the error's own message.
+    """
 
 
 class _Failure(NamedTuple):
     when: float
     text: str
+    is_mendable: bool = False
+
+
+# What this process, a worker, was sent by its parent: see passed_on.
+_received: list[int] = []
+
+
+def passed_on(number: int) -> int:
+    """The signal that a worker's parent had when this one was raised here: SIGINT as SIGTERM.
+
+    In any other process, and for a signal that did not come from the parent, ``number`` itself.
+    """
+    return _received[-1] if _received and number == signal.SIGTERM else number
 
 
 class _Worker:
@@ -50,11 +68,18 @@ class _Worker:
             if self.outcome is None and self.result.poll():
                 self.outcome = self.result.recv()
 
+    def ask_to_end(self, number: int):
+        """Let SIGTERM be raised in it, for the signal of that number, if it is still there."""
+        with contextlib.suppress(OSError):
+            self.lifeline.send(number)
+
     def failure(self, name: str) -> _Failure | None:
         """Why it failed, if it has."""
         self.receive()
         if self.outcome is not None and self.outcome[0] == "raised":
-            return _Failure(self.outcome[1], f"{name} failed:\n{self.outcome[2]}")
+            _, when, told, can_be_mended = self.outcome
+            between = ": " if can_be_mended else " failed:\n"
+            return _Failure(when, f"{name}{between}{told}", can_be_mended)
         if self.process.exitcode in (0, None):
             return None
         return _Failure(0.0, f"{name} {_manner_of_death(self.process.exitcode)}")
@@ -64,18 +89,19 @@ def run(work: Callable, argument, environments: Sequence[dict[str, str]]):
     """``work(argument)`` in one new process for each of ``environments``; the first one's result.
 
     An environment's variables are added to this process's own. SIGINT and SIGTERM of this process
-    reach the workers as SIGTERM, which ``work`` may answer by ending early; a second SIGINT kills
-    them. ``work`` and ``argument`` are pickled.
+    reach the workers as SIGTERM, which ``work`` may answer by ending early (``passed_on`` tells
+    which it was); a second SIGINT kills them. ``work`` and ``argument`` are pickled.
 
-    Raises WorkerError as soon as one worker fails; the others are killed then.
+    Raises WorkerError as soon as one worker fails; the others are killed then. KeyboardInterrupt
+    where one ended by a SIGINT that it had no answer to.
     """
     context = get_context("spawn")
     workers: list[_Worker] = []
     try:
-        with _forwarded_signals(workers):
+        with _forwarded_signals(workers) as seen:
             for environment in environments:
                 workers.append(_Worker(context, work, argument, environment))
-            _wait(workers)
+            _wait(workers, seen)
     finally:
         for worker in workers:
             worker.process.kill()
@@ -83,12 +109,14 @@ def run(work: Callable, argument, environments: Sequence[dict[str, str]]):
     return workers[0].outcome[1]
 
 
-def _wait(workers):
+def _wait(workers, seen):
     running = list(workers)
     while running:
         # A result must be taken before its sender can end: a pipe holds little.
         connection.wait([w.process.sentinel for w in running] + [w.result for w in running], 1.0)
         failures = _failures(workers)
+        if failures and signal.SIGINT in seen and _ended_by(workers, signal.SIGTERM):
+            raise KeyboardInterrupt
         if failures:
             raise WorkerError(_told(workers, failures))
         running = [w for w in running if w.process.exitcode is None]
@@ -100,8 +128,17 @@ def _failures(workers) -> list[_Failure]:
     return sorted(failure for failure in found if failure)
 
 
+def _ended_by(workers, number: int) -> bool:
+    return any(worker.process.exitcode == -number for worker in workers)
+
+
 def _told(workers, failures) -> str:
-    """The first cause in full; the others fell over it, and are told in a line."""
+    """The first cause in full; the others fell over it, and are told in a line.
+
+    Where a user can mend the cause, it says all that there is to say.
+    """
+    if failures[0].is_mendable:
+        return failures[0].text
     end = time.monotonic() + _GRACE
     while len(failures) < len(workers) and time.monotonic() < end:
         alive = [w.process.sentinel for w in workers if w.process.exitcode is None]
@@ -123,21 +160,22 @@ def _manner_of_death(exitcode: int) -> str:
 
 @contextlib.contextmanager
 def _forwarded_signals(workers):
+    """Pass SIGINT and SIGTERM on to the workers; gives the list of those that have come."""
+    seen: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield seen  # signals are the main thread's
         return
-    seen = []
 
     def forward(number, frame):
         if number == signal.SIGINT and signal.SIGINT in seen:
             raise KeyboardInterrupt
         seen.append(number)
         for worker in workers:
-            worker.process.terminate()
+            worker.ask_to_end(number)
 
     before = {n: signal.signal(n, forward) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield seen
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -146,14 +184,16 @@ def _forwarded_signals(workers):
 def _child(work, argument, environment, result, lifeline):
     # A terminal's Ctrl-C reaches every process; the parent decides what it means for us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=_listen_to_parent, args=(lifeline,), daemon=True).start()
     os.environ.update(environment)
     # tqdm's own is shared by processes, and is reported as leaked where one leaves at once.
     tqdm.set_lock(threading.RLock())
     try:
         result.send(("returned", work(argument)))
-    except BaseException:
-        result.send(("raised", time.monotonic(), traceback.format_exc()))
+    except BaseException as error:
+        when, can_be_mended = time.monotonic(), is_mendable(error)
+        told = str(error) if can_be_mended else traceback.format_exc()
+        result.send(("raised", when, told, can_be_mended))
         _exit(1)
     _exit(0)
 
@@ -165,7 +205,10 @@ def _exit(code: int):
     os._exit(code)
 
 
-def _end_with_parent(lifeline):
+def _listen_to_parent(lifeline):
+    """Raise here what the parent passes on; end when it has ended."""
     with contextlib.suppress(EOFError, OSError):
-        lifeline.recv()
+        while True:
+            _received.append(lifeline.recv())
+            os.kill(os.getpid(), signal.SIGTERM)
     os._exit(1)

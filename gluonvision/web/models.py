@@ -9,7 +9,7 @@ from typing import Any
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo import dataset_of, weights
 from gluonvision.model_zoo.weights_table import SEGMENTATION
-from gluonvision.segmentation.checkpoint import CONFIG
+from gluonvision.segmentation.checkpoint import CONFIG, WEIGHTS, weights_of
 from gluonvision.web.errors import Refused
 
 
@@ -61,7 +61,7 @@ class Models:
         return name
 
     def get(self, name: str) -> Any:
-        """The predictor of that name; to be called on one thread alone."""
+        """The predictor of that name; to be called by one thread at a time."""
         if name not in self._loaded:
             while len(self._loaded) >= self._keep:  # room first: two at once are not held
                 self._loaded.popitem(last=False)
@@ -87,7 +87,11 @@ def offer_of(name: str) -> Offer:
 
 
 def offer_of_run(file: Path) -> Offer:
-    """The weights of a run, named after the run's folder; FileNotFoundError where it has none."""
+    """The weights of a run, by their file or their folder, named after the folder.
+
+    Raises FileNotFoundError where no weights, or no configuration beside them, are there.
+    """
+    file = weights_of(file) or file
     for needed in (file, file.with_name(CONFIG)):
         if not needed.is_file():
             raise FileNotFoundError(
@@ -95,7 +99,8 @@ def offer_of_run(file: Path) -> Offer:
                 "runs/pascal_aug/fcn/mycheckpoint/checkpoint.params, which lie beside its "
                 f"{CONFIG}"
             )
-    return Offer(file.resolve().parent.name, file, f"your own: {file}")
+    run = file.resolve().parent.name
+    return Offer(run if file.name == WEIGHTS else f"{run}/{file.stem}", file, f"your own: {file}")
 
 
 def _has_file(name: str, folder: Path) -> bool:

@@ -1,7 +1,7 @@
 """One picture at a time: a single thread segments, a bounded number of requests waits for it.
 
 A device does not finish sooner for being asked twice at once, and memory would double. So there is
-one thread for all models, which is also the only one that loads them.
+one thread for all models, which also loads those that are not loaded before it starts.
 """
 
 import asyncio

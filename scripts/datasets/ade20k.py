@@ -4,7 +4,10 @@ python ade20k.py
 python ade20k.py --root FOLDER --archive FILE
 """
 
-from gluonvision.data.prepare import main
+import sys
+
+from gluonvision.__main__ import run_command
 
 if __name__ == "__main__":
-    main("ade20k")
+    arguments = ["ade20k", *sys.argv[1:]]
+    sys.exit(run_command("prepare", arguments, "python -m gluonvision prepare"))

@@ -4,7 +4,10 @@ python camvid.py
 python camvid.py --root FOLDER --archive FILE
 """
 
-from gluonvision.data.prepare import main
+import sys
+
+from gluonvision.__main__ import run_command
 
 if __name__ == "__main__":
-    main("camvid")
+    arguments = ["camvid", *sys.argv[1:]]
+    sys.exit(run_command("prepare", arguments, "python -m gluonvision prepare"))

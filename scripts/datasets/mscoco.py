@@ -4,7 +4,10 @@ python mscoco.py
 python mscoco.py --root FOLDER --archive FILE
 """
 
-from gluonvision.data.prepare import main
+import sys
+
+from gluonvision.__main__ import run_command
 
 if __name__ == "__main__":
-    main("mscoco")
+    arguments = ["mscoco", *sys.argv[1:]]
+    sys.exit(run_command("prepare", arguments, "python -m gluonvision prepare"))

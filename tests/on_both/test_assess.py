@@ -3,12 +3,14 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gluonvision import backend
+from gluonvision.__main__ import main
 from gluonvision.data import VOCSegmentationDataset
 from gluonvision.metrics import SegmentationMetric
 from gluonvision.segmentation import TrainConfig, predict
@@ -26,6 +28,7 @@ OPTIONS = {
     "tensorboard": False,
 }
 FAST = {"no_cuda": True, "workers": 0, "split": "trainval"}
+QUICK = ["--no-cuda", "--workers", "0", "--split", "val"]
 
 
 @pytest.fixture
@@ -47,6 +50,17 @@ def weights(config):
 @pytest.fixture
 def images(voc_like):
     return VOCSegmentationDataset(voc_like, "trainval", mode="val")
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    """A CamVid of one image."""
+    for part in ("train", "val"):
+        for kind, mode in (("images", "RGB"), ("masks", "L")):
+            folder = tmp_path / "camvid" / kind / part
+            folder.mkdir(parents=True)
+            Image.new(mode, (8, 6)).save(folder / "1.png")
+    return tmp_path / "camvid"
 
 
 def scored(net, images, how=None):
@@ -163,14 +177,45 @@ def test_a_mask_that_a_server_would_refuse_is_told(weights, images):
         job.masks()
 
 
-def test_mistakes_are_told(weights, config, tmp_path):
+def test_mistakes_are_told(weights, camvid, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         assess_run(str(tmp_path / "net.params"))
     with pytest.raises(FileNotFoundError, match="other.params: no such file"):
         assess_run(str(weights.with_name("other.params")))
-    with pytest.raises(ValueError, match="no data set that is known"):
-        assess_published("resnet50")
+    with pytest.raises(ValueError, match="resnet50_v1b is published for no data set"):
+        assess_published("resnet50_v1b", dataset="camvid")
+    with pytest.raises(ValueError, match="unknown name 'fcn_resnet101_vok'. Did you mean"):
+        assess_published("fcn_resnet101_vok")
     with pytest.raises(ValueError, match="workers=-1"):
         assess_run(str(weights), workers=-1)
+    with pytest.raises(ValueError, match="the model has 21 classes and camvid has 11"):
+        assess_run(str(weights), dataset="camvid", data_folder=str(camvid), **FAST).scores()
     with pytest.raises(FileNotFoundError, match="Pascal VOC 2012 not found"):
         assess_run(str(weights), data_folder="nowhere", no_cuda=True).scores()
+
+
+def test_the_command_scores_and_writes_masks(weights, capsys):
+    line = ["eval", "--resume", str(weights), *QUICK, "--scales", "0.5", "1", "--flip"]
+    assert main([*line, "--bootstrap", "10"]) == 0
+    found = read_scores(weights.parent / "eval" / "val")
+    assert found["options"]["scales"] == [0.5, 1.0] and found["options"]["flip"]
+    assert found["intervals"]["resamples"] == 10
+    assert main([*line, "--test", "--output-folder", "masks"]) == 0
+    assert len(list(Path("masks").glob("*.png"))) == found["images"] == 2
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scales", "0"], "positive numbers"),
+        (["--gluoncv"], "window=480"),
+        (["--split", "nowhere"], "nowhere"),
+        (["--bootstrap", "-1"], "bootstrap=-1"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_told(weights, words, message, capsys):
+    assert main(["eval", "--resume", str(weights), *QUICK, *words]) == 1
+    told = capsys.readouterr().err
+    assert message in told and "Traceback" not in told

@@ -86,7 +86,7 @@ def by_loop(net, image, scales, flip, window, stride):
         {"flip": True},
         {"window": 40},
         {"scales": (0.5, 1.75)},
-        {"scales": (0.5, 1, 1.5), "flip": True, "window": 48, "stride": 0.5, "batch_size": 3},
+        {"scales": (0.5, 1.25), "flip": True, "window": 48, "stride": 0.7, "batch_size": 3},
     ],
     ids=str,
 )

@@ -91,7 +91,7 @@ def undisturbed(voc_like, tmp_path_factory):
 def test_a_run_killed_at_many_moments_ends_as_one_that_was_not(options, undisturbed):
     # In a state half written, in weights half written, before they and their hash are renamed, in
     # training, and in a state that is written but has no name.
-    moments = [10, 14, 19, 22, 9, 11]
+    moments = [14, 18, 23, 26, 13, 15]
     for moment in moments:
         line = ["SIGKILL", moment, *arguments(options), "--resume", "auto"]
         code, said = finish(start(TESTS / "killed_run.py", *line))
@@ -106,7 +106,7 @@ def test_a_run_killed_at_many_moments_ends_as_one_that_was_not(options, undistur
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_asked_to_stop_saves_and_says_how_to_go_on(number, options, undisturbed):
     # Before the first update: the next step is the last.
-    line = [number.name, 9, *arguments(options | {"save_every": 0})]
+    line = [number.name, 13, *arguments(options | {"save_every": 0})]
     code, said = finish(start(TESTS / "killed_run.py", *line))
     assert code == 128 + number and "--resume auto" in said and "Traceback" not in said
     code, said = finish(start(MAIN, *arguments(options), "--resume", "auto"))
@@ -213,7 +213,7 @@ def test_a_state_is_not_judged_in_place_of_weights(options):
     logged = [r["mean_iou"] for r in read_log(RUN / "log.jsonl") if r["kind"] == "epoch"]
     assert scores.mean_iou == max(logged)
     folder = write_masks(TrainConfig(**options, resume=str(RUN / "best.params")))
-    assert folder == RUN / "masks" and len(list(folder.glob("*.png"))) == 2
+    assert folder == RUN / "masks" / "val" and len(list(folder.glob("*.png"))) == 2
 
 
 def test_options_come_from_a_file_and_the_command_line_goes_first(tmp_path):

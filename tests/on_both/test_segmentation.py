@@ -154,7 +154,7 @@ def test_main_and_demo_from_the_command_line(config, voc_like, in_folder):
         ("main.py", ["--crop-size", "0"], "crop_size=0"),
         ("main.py", ["--seed", "-1"], "seed=-1"),
         ("main.py", ["--no-such-option"], "--no-such-option"),
-        ("demo.py", ["nothing.jpg", "--resume", "none.params"], "config.json"),
+        ("demo.py", ["nothing.jpg", "--resume", "none.params"], "nothing.jpg: no such file"),
     ],
 )
 def test_a_users_mistake_is_a_message_and_not_a_traceback(script, arguments, message, in_folder):

@@ -15,9 +15,11 @@ from mxnet import ndarray as F
 from mxnet.context import num_gpus
 from mxnet.gluon import HybridBlock
 
-from gluonvision.backend.mxnet import init, layers as nn
+from gluonvision.backend.mxnet import init, layers as nn, measuring
 from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, reseed, seed
+from gluonvision.backend.mxnet.export import EXPORT_FORMS, read_graph, write_graph
 from gluonvision.backend.mxnet.coarse_scores import at_label_size, label_log_probability
+from gluonvision.backend.mxnet.inference import prepare_inference
 from gluonvision.backend.mxnet.parameters import (
     get_gradients,
     get_parameters,
@@ -37,6 +39,7 @@ from gluonvision.backend.mxnet.processes import (
 from gluonvision.backend.mxnet.training import Trainer, evaluate, predicted_classes
 
 __all__ = [
+    "EXPORT_FORMS",
     "F",
     "HybridBlock",
     "Trainer",
@@ -56,14 +59,18 @@ __all__ = [
     "initialize",
     "label_log_probability",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
     "predicted_classes",
+    "prepare_inference",
     "rank",
+    "read_graph",
     "reseed",
     "seed",
     "set_parameters",
     "world_size",
+    "write_graph",
 ]

@@ -3,6 +3,7 @@
 from gluonvision.backend import initializer as init
 from gluonvision.backend.torch import functional as F
 from gluonvision.backend.torch import layers as nn
+from gluonvision.backend.torch import measuring
 from gluonvision.backend.torch.arrays import (
     array,
     as_numpy,
@@ -15,6 +16,8 @@ from gluonvision.backend.torch.arrays import (
 )
 from gluonvision.backend.torch.block import HybridBlock
 from gluonvision.backend.torch.coarse_scores import at_label_size, label_log_probability
+from gluonvision.backend.torch.export import EXPORT_FORMS, read_graph, write_graph
+from gluonvision.backend.torch.inference import prepare_inference
 from gluonvision.backend.torch.parameters import (
     get_gradients,
     get_parameters,
@@ -34,6 +37,7 @@ from gluonvision.backend.torch.processes import (
 from gluonvision.backend.torch.training import Trainer, evaluate, predicted_classes
 
 __all__ = [
+    "EXPORT_FORMS",
     "F",
     "HybridBlock",
     "Trainer",
@@ -53,14 +57,18 @@ __all__ = [
     "initialize",
     "label_log_probability",
     "launch",
+    "measuring",
     "nn",
     "num_gpus",
     "parameter_shapes",
     "placement",
     "predicted_classes",
+    "prepare_inference",
     "rank",
+    "read_graph",
     "reseed",
     "seed",
     "set_parameters",
     "world_size",
+    "write_graph",
 ]

@@ -171,11 +171,17 @@ def _distributed(net):
 
 def evaluate(net, x, **options):
     """The net's output in evaluation mode, without gradients; every module's mode is put back."""
+    with evaluation_mode(net), torch.no_grad():
+        return net(x, **options)
+
+
+@contextlib.contextmanager
+def evaluation_mode(net):
+    """Every module in evaluation mode, and put back into its own at the end."""
     training = [module for module in net.modules() if module.training]
     net.eval()
     try:
-        with torch.no_grad():
-            return net(x, **options)
+        yield
     finally:
         for module in training:
             module.training = True

@@ -1,0 +1,38 @@
+"""Draw what the model that comes with the package finds in docs/images/street.jpg.
+
+    python docs/draw_street.py
+
+Writes docs/images/street.png: the photograph, its palette mask, its overlay. The photograph is
+leuvenA.jpg of OpenCV's samples (samples/data, Apache-2.0), made smaller.
+"""
+
+from pathlib import Path
+
+from PIL import Image
+
+from gluonvision.data.base import read_image
+from gluonvision.model_zoo import get_model
+from gluonvision.segmentation import predict
+from gluonvision.utils import get_mask, overlay
+
+IMAGES = Path(__file__).parent / "images"
+_GAP = 8
+
+
+def draw(path: Path) -> None:
+    """Segment the photograph and write the three pictures side by side, on white."""
+    image = read_image(IMAGES / "street.jpg")
+    net = get_model("deeplabv3plus_mobilenet_v2_camvid", pretrained=True)
+    mask = predict(net, image)
+    panels = Image.fromarray(image), get_mask(mask, "camvid"), overlay(image, mask, "camvid")
+    width = sum(panel.width + _GAP for panel in panels) - _GAP
+    sheet = Image.new("RGB", (width, max(panel.height for panel in panels)), "white")
+    x = 0
+    for panel in panels:
+        sheet.paste(panel.convert("RGB"), (x, 0))
+        x += panel.width + _GAP
+    sheet.quantize(256).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    draw(IMAGES / "street.png")

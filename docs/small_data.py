@@ -1,0 +1,45 @@
+"""What the documentation's code finds in its folder: scripts, a photograph, small data sets."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.append(str(REPOSITORY / "tests"))  # the tests have generated data sets in all layouts
+
+import miniatures  # noqa: E402
+
+# COCO's images are used with more than 1,000 labelled pixels; its segments are for a width of 32.
+miniatures.SIZE = (72, 32)
+
+
+def furnish(folder: Path) -> dict[str, str]:
+    """Fill a folder as a reader's; the environment variables that belong to it."""
+    for name in ("scripts", "recipes", "docs"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    for name in ("street.jpg", "example.jpg"):
+        shutil.copy(REPOSITORY / "docs" / "images" / "street.jpg", folder / name)
+    data = folder / "data"
+    for name, make in _DATA_SETS.items():
+        (data / name).mkdir(parents=True)
+        make(data / name)
+    return {"GLUONVISION_DATA": str(data), "GLUONVISION_HOME": str(folder / "home")}
+
+
+def _make_coco(root: Path) -> None:
+    """COCO with something of VOC's classes in both images: one alone is no batch for PSPNet."""
+    for path in (miniatures.make_coco(root) / "annotations").iterdir():
+        content = json.loads(path.read_text())
+        cat = next(a for a in content["annotations"] if a["id"] == 3)
+        content["annotations"].append(cat | {"id": 6, "image_id": 9})
+        path.write_text(json.dumps(content))
+
+
+_DATA_SETS = {
+    "voc": miniatures.make_sbd,
+    "coco": _make_coco,
+    "ade": miniatures.make_ade20k,
+    "citys": miniatures.make_cityscapes,
+    "camvid": miniatures.make_camvid,
+}

@@ -1,0 +1,91 @@
+"""Write the tables of the model zoo: from ``weights_table``, and from the models themselves."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from gluonvision.backend import array, measuring
+from gluonvision.model_zoo import get_model
+from gluonvision.model_zoo.weights_table import BACKBONES, SEGMENTATION, UNPUBLISHED, Weights
+from gluonvision.segmentation.benchmark import count_parameters
+
+
+def tables() -> str:
+    """The zoo as Markdown: segmentation models by data set, backbones, files and their hashes."""
+    models, backbones = [*SEGMENTATION], [*BACKBONES]
+    models += [name for name in UNPUBLISHED if "fcn" in name]
+    backbones += [name for name in UNPUBLISHED if "fcn" not in name]
+    parts = [
+        "## Segmentation models",
+        _table(("name", "mIoU", "measured on", *_costs(480)), map(_model_row, models)),
+        "## Backbones",
+        _table(("name", "ImageNet top-1", *_costs(224)), map(_backbone_row, backbones)),
+        "## Files",
+        _table(("model", "file, and its hash", "licence", "score from"), _file_rows()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def cost(name: str, side: int) -> tuple[int, int]:
+    """Parameters and multiply-adds of a model, the latter at that side of a square image.
+
+    On torch's "meta" device, where shapes are worked out and nothing is computed.
+    """
+    net = get_model(name).to("meta")
+    x = array(np.zeros((1, 3, side, side), np.float32), "meta")
+    return count_parameters(net), measuring.count_multiply_adds(net, x)
+
+
+def _costs(side):
+    return "M parameters", f"G multiply-adds, {side} x {side}"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _told_cost(name, side):
+    parameters, multiply_adds = cost(name, side)
+    return f"{parameters / 1e6:.2f}", f"{multiply_adds / 1e9:.1f}"
+
+
+def _model_row(name):
+    best = SEGMENTATION.get(name, (None,))[0]
+    score = best and best.score
+    told = (f"{score.value:.1f}", score.data) if score else ("", _why_none(best))
+    return f"`{name}`", *told, *_told_cost(name, 480)
+
+
+def _why_none(weights):
+    return "no score is published" if weights else "no weights are published"
+
+
+def _backbone_row(name):
+    return f"`{name}`", _published(BACKBONES.get(name, ())), *_told_cost(name, 224)
+
+
+def _published(files):
+    scores = {w.format: f"{w.score.value:.1f}" if w.score else "not published" for w in files}
+    told = [f"{score} ({form})" for form, score in scores.items()]
+    return ", ".join(told) or "no weights are published"
+
+
+def _file_rows():
+    for name, files in {**SEGMENTATION, **BACKBONES}.items():
+        for weights in files:
+            file = f"`{weights.file}`<br>{_hash(weights)}"
+            yield f"`{name}`", file, weights.licence, _source(weights)
+
+
+def _hash(weights: Weights) -> str:
+    if weights.checksum is None:
+        return "no hash is known"
+    kind, digits = weights.checksum.split(":")
+    return f"{kind} `{digits}`"
+
+
+def _source(weights):
+    source = weights.score.source if weights.score else ""
+    return source.replace("docs/model_zoo/csv_tables/", "")

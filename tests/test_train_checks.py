@@ -1,0 +1,129 @@
+"""What is said of a run before processes start, and how it is gone on with."""
+
+import dataclasses
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gluonvision import backend
+from gluonvision.model_zoo import weights
+from gluonvision.segmentation import TrainConfig, build, train
+from gluonvision.segmentation.run_folder import RunFolder
+from gluonvision.utils.download import DownloadError
+from gluonvision.utils.progress import progress_bar
+
+OPTIONS = {
+    "model": "fcn",
+    "backbone": "mobilenet_v2",
+    "pretrained_base": False,
+    "base_size": 60,
+    "crop_size": 48,
+    "batch_size": 4,
+    "epochs": 1,
+    "workers": 0,
+    "no_cuda": True,
+    "tensorboard": False,
+    "val_every": 10,
+}
+
+
+@pytest.fixture
+def config(voc_like, tmp_path, monkeypatch):
+    """A run of one step, in a new folder."""
+    monkeypatch.chdir(tmp_path)
+    return TrainConfig(**OPTIONS, data_folder=str(voc_like))
+
+
+@pytest.mark.parametrize(
+    ("options", "num_devices", "told"),
+    [
+        ({"output_stride": 12}, 1, r"output_stride=12: expected one of \(8, 16, 32\)"),
+        ({"start_epoch": 1, "epochs": 3}, 1, "start_epoch=1 .*none are named"),
+        ({"start_epoch": 1, "epochs": 3, "resume": "auto"}, 1, "start_epoch=1 .*none are named"),
+        ({"model": "pspnet", "batch_size": 1}, 1, "pspnet normalizes .*--batch-size"),
+        ({"model": "deeplabv3", "batch_size": 2}, 2, "one at a time .devices: 2"),
+        ({"model": "deeplab", "batch_size": 4, "accumulate": 4}, 1, "accumulate=4"),
+        ({"backbone_weights": "no.pth"}, 1, r"no\.pth: no such file"),
+    ],
+)
+def test_what_would_fail_in_the_processes_is_refused_before(config, options, num_devices, told):
+    with pytest.raises((ValueError, OSError), match=told):
+        build.check(dataclasses.replace(config, **options), num_devices)
+
+
+@pytest.mark.parametrize(
+    ("options", "num_devices"),
+    [
+        ({"model": "fcn", "batch_size": 1}, 1),
+        ({"model": "pspnet", "batch_size": 2, "syncbn": True}, 2),
+        ({"model": "pspnet", "batch_size": 1, "freeze_bn": True}, 1),
+        ({"model": "deeplabv3plus", "batch_size": 2, "output_stride": 32}, 1),
+    ],
+)
+def test_what_works_is_not_refused(config, options, num_devices):
+    build.check(dataclasses.replace(config, **options), num_devices)
+
+
+def test_a_batch_of_one_is_what_pooled_norms_fail_at(config):
+    """The rule is that of the layers: with it out of the way, the first step fails, or does not."""
+    for size, fails in ((1, True), (2, False)):
+        net = build.build_model(dataclasses.replace(config, model="pspnet"), [backend.cpu()])
+        images = backend.image_input(np.zeros((size, 48, 48, 3), np.uint8))
+        if fails:
+            with pytest.raises(ValueError, match="one value a channel"):
+                net.train()(images)
+        else:
+            net.train()(images)
+
+
+def test_imagenet_weights_are_looked_for_before_processes_start(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLUONVISION_HOME", str(tmp_path / "home"))
+    config = dataclasses.replace(config, pretrained_base=True)
+    missing = DownloadError("no mirror")
+    monkeypatch.setattr(weights, "find_weights", lambda name, root: (_ for _ in ()).throw(missing))
+    with pytest.raises(DownloadError):
+        build.check(config, 1)
+    begun = tmp_path / "begun.params"
+    begun.touch()
+    build.check(dataclasses.replace(config, resume=str(begun)), 1)  # they replace ImageNet's
+
+
+def test_a_run_goes_on_with_the_number_of_devices_named_or_left_out(config):
+    train(config)
+    again = dataclasses.replace(config, resume="auto", ngpus=1)
+    RunFolder(again).prepare()
+    with pytest.raises(ValueError, match="ngpus: None, now 2"):
+        RunFolder(dataclasses.replace(again, ngpus=2)).prepare()
+
+
+def test_a_run_that_is_to_last_longer_is_told_how(config):
+    weights_file = train(config)
+    longer = dataclasses.replace(config, resume="auto", epochs=3)
+    with pytest.raises(ValueError, match="epochs: 1, now 3") as refused:
+        train(longer)
+    way = str(refused.value)
+    assert f"--resume {weights_file} --checkname NEW" in way
+    resumed = dataclasses.replace(longer, resume=str(weights_file), checkname="NEW")
+    assert train(resumed) == Path("runs/pascal_voc/fcn/NEW/checkpoint.params")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stream", "lines"), [(io.StringIO(), 3), (Terminal(), 0)])
+def test_in_a_log_a_bar_is_lines_and_few_of_them(stream, lines, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress_bar(total=1000, desc="training") as bar:
+        for _ in range(1000):
+            bar.update()
+    said = stream.getvalue()
+    assert said.count("\n") == (lines or 1) and ("\r" in said) == (not lines)
+    assert "1000/1000" in said
+    with progress_bar(total=2, disable=True) as bar:
+        bar.update()
+    assert stream.getvalue() == said
