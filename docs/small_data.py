@@ -19,7 +19,7 @@ def furnish(folder: Path) -> dict[str, str]:
     for name in ("scripts", "recipes", "docs"):
         (folder / name).symlink_to(REPOSITORY / name)
     for name in ("street.jpg", "example.jpg"):
-        shutil.copy(REPOSITORY / "docs" / "images" / "street.jpg", folder / name)
+        shutil.copy(REPOSITORY / "scripts" / "segmentation" / "examples" / "car.jpg", folder / name)
     data = folder / "data"
     for name, make in _DATA_SETS.items():
         (data / name).mkdir(parents=True)
