@@ -1,9 +1,9 @@
-"""Draw what the model that comes with the package finds in docs/images/street.jpg.
+"""Draw what the model that comes with the package finds in an example picture.
 
     python docs/draw_street.py
 
-Writes docs/images/street.png: the photograph, its palette mask, its overlay. The photograph is
-leuvenA.jpg of OpenCV's samples (samples/data, Apache-2.0), made smaller.
+Writes docs/images/street.png: the photograph, its palette mask, its overlay. Where the
+photograph is from, scripts/segmentation/examples/README.md says.
 """
 
 from pathlib import Path
@@ -15,13 +15,14 @@ from gluonvision.model_zoo import get_model
 from gluonvision.segmentation import predict
 from gluonvision.utils import get_mask, overlay
 
-IMAGES = Path(__file__).parent / "images"
+DOCS = Path(__file__).parent
+PHOTOGRAPH = DOCS.parent / "scripts" / "segmentation" / "examples" / "car.jpg"
 _GAP = 8
 
 
 def draw(path: Path) -> None:
     """Segment the photograph and write the three pictures side by side, on white."""
-    image = read_image(IMAGES / "street.jpg")
+    image = read_image(PHOTOGRAPH)
     net = get_model("deeplabv3plus_mobilenet_v2_camvid", pretrained=True)
     mask = predict(net, image)
     panels = Image.fromarray(image), get_mask(mask, "camvid"), overlay(image, mask, "camvid")
@@ -35,4 +36,4 @@ def draw(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw(IMAGES / "street.png")
+    draw(DOCS / "images" / "street.png")

@@ -522,4 +522,4 @@ def test_offers_are_described():
     offer = offer_of(OWN)
     assert isinstance(offer, Offer)
     assert offer.classes[:2] == ("sky", "building")
-    assert "mIoU 66.9" in offer.about
+    assert "mIoU 73.1" in offer.about
