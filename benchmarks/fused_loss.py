@@ -80,7 +80,9 @@ def compare(device, case, rounds):
     nclass, side, stride, batch = case
     work = f"{nclass} classes, {batch} x {side} x {side}, stride {stride}, {device}"
     aims = AIM[device]
-    yield measuring.time_row(work, "time", times["ours"], PEER, times[PEER], aim=aims["time"])
+    # Of two classes there is nothing to save, and nothing to lose.
+    aim = 1.15 if nclass == 2 else aims["time"]
+    yield measuring.time_row(work, "time", times["ours"], PEER, times[PEER], aim=aim)
     ours, theirs = (
         measuring.in_process(__file__, "--memory", device, name, json.dumps(case), gives_back=True)[
             "bytes"

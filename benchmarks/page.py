@@ -9,9 +9,11 @@ import math
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 FOLDER = Path(__file__).resolve().parent
 DOCS = FOLDER.parent / "docs"
+_LEAST = 0.04  # ratios below it are drawn at it, as an arrow
 _OURS, _THEIRS = "#1769aa", "#8a8f98"
 _HEAD = """# Benchmarks
 
@@ -86,19 +88,21 @@ def _line(cells):
 
 def draw_ratios(rows, path):
     """A point for each row on a logarithmic axis, and a line where ours is theirs."""
-    figure = Figure((10, 1 + 0.24 * len(rows)), dpi=110, layout="constrained")
+    figure = Figure((10, 1 + 0.3 * len(rows)), dpi=110, layout="constrained")
     axes = figure.subplots()
     names = [f"{row['work']}: {row['quantity']}\nagainst {row['peer']}" for row in rows]
     places = range(len(rows))[::-1]
-    axes.hlines(places, [row["ratio"] for row in rows], 1, color=_THEIRS, linewidth=1)
-    axes.plot([row["ratio"] for row in rows], places, "o", color=_OURS, markersize=5)
+    ratios = [max(row["ratio"], _LEAST) for row in rows]
+    axes.hlines(places, ratios, 1, color=_THEIRS, linewidth=1)
+    for ratio, place in zip(ratios, places):
+        axes.plot(ratio, place, "<" if ratio == _LEAST else "o", color=_OURS, markersize=6)
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_yticks(places, names, fontsize=5.5)
+    axes.set_yticks(places, names, fontsize=7)
     axes.set_xscale("log")
-    ticks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]
+    ticks = [0.05, 0.1, 0.2, 0.5, 1, 2]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlim(min(0.05, *(0.8 * row["ratio"] for row in rows)), 2)
+    axes.set_xlim(0.9 * _LEAST, 2)
     axes.set_ylim(-1, len(rows))
     axes.set_xlabel("ours / theirs: left of 1 ours takes less")
     axes.spines[["top", "right"]].set_visible(False)
@@ -127,7 +131,10 @@ def _draw_series(axes, row):
         axes.legend(fontsize=7, frameon=False)
     axes.set_xscale("log"), axes.set_yscale("log")
     axes.set_xticks(row["amounts"], [str(amount) for amount in row["amounts"]])
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()
+    axes.set_ylim(0.8 * min(row["values"] + row["plain values"]))
     axes.set_title(f"{row['work']}: exponent {row['ours']:.2f}", fontsize=8)
     axes.set_ylabel(unit, fontsize=8)
     axes.tick_params(labelsize=7)
