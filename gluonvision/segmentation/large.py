@@ -15,6 +15,8 @@ from gluonvision.segmentation.predictor import Prediction, Predictor
 
 # The longer side of what is kept to look at.
 _SHOWN = 2048
+# Rows of a mask that are written at once: what is counted and coloured is wider than its classes.
+_STRIP = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +75,12 @@ class _Overview:
                 first = -top % self.step
                 self.image.append(image[first :: self.step, :: self.step].copy())
                 self.mask.append(mask[first :: self.step, :: self.step].copy())
-                self.counts += np.bincount(mask.ravel(), minlength=len(self.counts))
                 top += len(mask)
-                yield mask
+                yield from map(self._counted, np.array_split(mask, -(-len(mask) // _STRIP)))
+
+    def _counted(self, mask: np.ndarray) -> np.ndarray:
+        self.counts += np.bincount(mask.ravel(), minlength=len(self.counts))
+        return mask
 
     def _classes(self, window: np.ndarray) -> np.ndarray:
         self.bar.update()
