@@ -21,7 +21,7 @@ def tables() -> str:
         "## Backbones",
         _table(("name", "ImageNet top-1", *_costs(224)), map(_backbone_row, backbones)),
         "## Files",
-        _table(("model", "file, and its hash", "licence", "score from"), _file_rows()),
+        _table(("model, licence, and where its score is from", "file, and its hash"), _file_rows()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -75,8 +75,8 @@ def _published(files):
 def _file_rows():
     for name, files in {**SEGMENTATION, **BACKBONES}.items():
         for weights in files:
-            file = f"`{weights.file}`<br>{_hash(weights)}"
-            yield f"`{name}`", file, weights.licence, _source(weights)
+            about = (f"`{name}`", weights.licence, _source(weights))
+            yield "<br>".join(filter(None, about)), f"`{weights.file}`<br>{_hash(weights)}"
 
 
 def _hash(weights: Weights) -> str:
