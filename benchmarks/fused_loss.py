@@ -82,7 +82,10 @@ def compare(device, case, rounds):
     aims = AIM[device]
     yield measuring.time_row(work, "time", times["ours"], PEER, times[PEER], aim=aims["time"])
     ours, theirs = (
-        measuring.in_process(__file__, "--memory", device, name, json.dumps(case))["bytes"] / 2**20
+        measuring.in_process(__file__, "--memory", device, name, json.dumps(case), gives_back=True)[
+            "bytes"
+        ]
+        / 2**20
         for name in ("ours", PEER)
     )
     yield {

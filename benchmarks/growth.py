@@ -102,17 +102,18 @@ def data(side, batch, nclass):
     return run
 
 
-def measure(kind, amounts):
-    """Print milliseconds and bytes of one call."""
+def measure(quantity, kind, amounts):
+    """Print milliseconds or bytes of one call."""
     import torch
 
     torch.set_num_threads(1)
     make = globals()[kind]
     make(64, 4, 2)()  # what is loaded once
     run = make(**amounts)
-    taken = measuring.memory_taken(run)
-    times = measuring.take_turns({"run": run}, 3)["run"]
-    print(json.dumps({"ms": min(times), "bytes": taken}))
+    if quantity == "memory":
+        print(json.dumps({"memory": measuring.memory_taken(run) / 2**20}))
+    else:
+        print(json.dumps({"time": min(measuring.take_turns({"run": run}, 3)["run"])}))
 
 
 def exponent(amounts, values):
@@ -127,11 +128,9 @@ def rows():
     from tqdm import tqdm
 
     for name, (kind, what, amounts, linear) in tqdm(SERIES.items(), unit="series"):
-        taken = _taken(kind, what, amounts)
-        plain = _taken(PEERS[kind], what, amounts) if kind in PEERS else []
-        for quantity, key, unit in (("time", "ms", 1), ("memory", "bytes", 2**20)):
-            # Below a millisecond and a mebibyte is what cannot be told apart.
-            values = [max(one[key] / unit, 1) for one in taken]
+        for quantity in ("time", "memory"):
+            values = _values(quantity, kind, what, amounts)
+            plain = _values(quantity, PEERS[kind], what, amounts) if kind in PEERS else []
             power = exponent(amounts, values)
             yield {
                 "work": name,
@@ -144,20 +143,23 @@ def rows():
                 "aim": 1.1,
                 "amounts": amounts,
                 "values": values,
-                "plain values": [max(one[key] / unit, 1) for one in plain],
+                "plain values": plain,
             }
 
 
-def _taken(kind, what, amounts):
-    return [
-        measuring.in_process(__file__, "--one", kind, json.dumps({**DEFAULTS, what: amount}))
-        for amount in amounts
-    ]
+def _values(quantity, kind, what, amounts):
+    """Milliseconds or mebibytes; below one there is nothing to tell apart."""
+    values = []
+    for amount in amounts:
+        arguments = ("--one", quantity, kind, json.dumps({**DEFAULTS, what: amount}))
+        one = measuring.in_process(__file__, *arguments, gives_back=quantity == "memory")
+        values.append(max(one[quantity], 1))
+    return values
 
 
 def main():
     if sys.argv[1:2] == ["--one"]:
-        return measure(sys.argv[2], json.loads(sys.argv[3]))
+        return measure(*sys.argv[2:4], json.loads(sys.argv[4]))
     options = measuring.parser(__doc__).parse_args()
     return measuring.save("growth", [*rows()], options)
 

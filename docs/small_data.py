@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from unittest import mock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.append(str(REPOSITORY / "tests"))  # the tests have generated data sets in all layouts
@@ -11,7 +12,7 @@ sys.path.append(str(REPOSITORY / "tests"))  # the tests have generated data sets
 import miniatures  # noqa: E402
 
 # COCO's images are used with more than 1,000 labelled pixels; its segments are for a width of 32.
-miniatures.SIZE = (72, 32)
+_SIZE = (72, 32)
 
 
 def furnish(folder: Path) -> dict[str, str]:
@@ -21,9 +22,10 @@ def furnish(folder: Path) -> dict[str, str]:
     for name in ("street.jpg", "example.jpg"):
         shutil.copy(REPOSITORY / "scripts" / "segmentation" / "examples" / "car.jpg", folder / name)
     data = folder / "data"
-    for name, make in _DATA_SETS.items():
-        (data / name).mkdir(parents=True)
-        make(data / name)
+    with mock.patch.object(miniatures, "SIZE", _SIZE):
+        for name, make in _DATA_SETS.items():
+            (data / name).mkdir(parents=True)
+            make(data / name)
     return {"GLUONVISION_DATA": str(data), "GLUONVISION_HOME": str(folder / "home")}
 
 

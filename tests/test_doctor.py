@@ -399,7 +399,7 @@ def test_what_only_the_whole_command_can_be_wrong_about(folder, tmp_path, capsys
     assert main(["doctor", *arguments]) == 2
 
 
-@pytest.mark.parametrize("arguments", [[], ["docter"], ["doctor"], ["doctor", "--data"]])
+@pytest.mark.parametrize("arguments", [["docter"], ["doctor"], ["doctor", "--data"]])
 def test_wrong_usage_ends_with_two(arguments):
     with pytest.raises(SystemExit) as stop:
         main(arguments)

@@ -24,7 +24,7 @@ def log_probability(scores, label, align_corners):
     log_p, normalizer = (
         scores.new_empty(label.shape, dtype=torch.float32).contiguous() for _ in range(2)
     )
-    _forward[grid.size](*grid.arguments, label.contiguous(), log_p, normalizer, **grid.constants)
+    grid.launch(_forward, label.contiguous(), log_p, normalizer)
     return log_p, normalizer
 
 
@@ -33,7 +33,7 @@ def log_probability_gradient(scores, label, normalizer, gradient, align_corners)
     grid = _Grid(scores, label.shape[1:], align_corners)
     corners = grid.new_corners()
     others = (label.contiguous(), normalizer, gradient.contiguous(), corners)
-    _backward[grid.size](*grid.arguments, *others, **grid.constants)
+    grid.launch(_backward, *others)
     return grid.summed(corners).permute(0, 3, 1, 2).to(scores.dtype).contiguous()
 
 
@@ -41,7 +41,7 @@ def upsampled_argmax(scores, size, align_corners):
     """The first class with the largest resized score: int32 (N, H, W)."""
     grid = _Grid(scores, size, align_corners)
     classes = torch.empty((len(scores), *size), dtype=torch.int32, device=scores.device)
-    _argmax[grid.size](*grid.arguments, classes, **grid.constants)
+    grid.launch(_argmax, classes)
     return classes
 
 
@@ -63,6 +63,11 @@ class _Grid:
         )
         pixels = triton.next_power_of_2(rows.width * columns.width)
         self.constants = {"PIXELS": pixels, "CLASSES": _CLASSES}
+
+    def launch(self, kernel, *arguments):
+        """Run a kernel on the device of the scores: Triton's own choice is the current one."""
+        with torch.cuda.device_of(self.arguments[0]):
+            kernel[self.size](*self.arguments, *arguments, **self.constants)
 
     def new_corners(self):
         """Room for the gradients of each cell's corners, (N, down, across, 2, 2, nclass)."""
