@@ -54,8 +54,9 @@ class Predictor:
 
     ``dataset`` says what the net's classes are: a name, or the facts themselves. ``how``: scales,
     mirroring and windows. ``device``: ``backend.cpu()`` or ``backend.gpu(n)``; by default the first
-    GPU, or the CPU without one. ``precision``: 'fp32', 'bf16', 'fp16', 'int8' or 'auto', which is
-    int8 on CPUs that are fast in it (0.5 % of pixels at most change, twice the speed), else fp32.
+    GPU, or the CPU without one. ``precision``: 'fp32', 'bf16', 'fp16', 'int8' or 'auto':
+    int8 on CPUs where it makes the net about twice as fast (some 0.2 % of pixels change), else
+    fp32; see docs/prediction.md.
 
     Raises ValueError for arguments that do not fit.
     """
