@@ -11,8 +11,9 @@ from PIL import Image
 from gluonvision import backend, model_zoo
 from gluonvision.__main__ import run_command
 from gluonvision.commands import demo
-from gluonvision.segmentation import TrainConfig, predict
+from gluonvision.segmentation import Predictor, TrainConfig, predict
 from gluonvision.segmentation.checkpoint import load_run, save_run
+from gluonvision.segmentation.predict_video import OverlayVideo
 from gluonvision.utils.download import DownloadError
 
 
@@ -199,6 +200,18 @@ def test_a_video(run, video):
     assert "passed over" in run(video)[1]
     assert run(video, "--overwrite", "--frames", 2)[0] == 0
     assert len(frames_of("v_overlay.mp4")[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("fps", "written"), [(0.2, 1), (23.976, 23.976), (67.611, 68), (119.88, 120), (1e6, 240)]
+)
+def test_a_video_of_any_speed(fps, written, weights, tmp_path):
+    prediction = Predictor.load(weights, device=backend.cpu(), precision="fp32")(picture(0))
+    video = OverlayVideo(tmp_path / "v.mp4", fps)
+    video.add(prediction)
+    video.close()
+    frames, rate = frames_of(str(tmp_path / "v.mp4"))
+    assert len(frames) == 1 and rate == pytest.approx(written, abs=0.01)
 
 
 def test_an_interrupted_video_leaves_nothing(run, video, monkeypatch, tmp_path):

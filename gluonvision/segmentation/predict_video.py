@@ -95,7 +95,8 @@ class OverlayVideo:
             height, width = self._waiting[0].shape[:2]
             code = cv2.VideoWriter_fourcc(*_CODEC)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            rate = min(max(fps, 1.0), 240.0)
+            # The codec counts time in 1/65535 s at the finest, OpenCV in thousandths of a frame.
+            rate = min(max(fps if fps < 65 else round(fps), 1.0), 240.0)
             self._writer = cv2.VideoWriter(str(self._temporary), code, rate, (width, height))
             if not self._writer.isOpened():
                 raise OSError(f"{self.path}: cannot be written; is the folder writable?")
