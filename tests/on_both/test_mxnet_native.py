@@ -1,5 +1,7 @@
 """Under MXNet nothing of MXNet is taken away."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -136,3 +138,13 @@ def test_weights_load_into_layers_that_infer_their_sizes(tmp_path):
     backend.set_parameters(other, backend.get_parameters(net))
     x = images(8, 9)
     np.testing.assert_array_equal(other(x).asnumpy(), net(x).asnumpy())
+
+
+@pytest.mark.parametrize(
+    ("num_devices", "operator"), [(1, "BatchNorm"), (2, "_contrib_SyncBatchNorm")]
+)
+def test_a_norm_that_has_nothing_to_synchronize_with_is_a_plain_one(num_devices, operator):
+    """MXNet's operator for one device corrupts memory where two contexts run it side by side."""
+    layer = backend.nn.SyncBatchNorm(in_channels=3, num_devices=num_devices)
+    graph = json.loads(layer(mx.sym.var("data")).tojson())
+    assert [node["op"] for node in graph["nodes"] if node["op"] != "null"] == [operator]
