@@ -19,8 +19,19 @@ class DeepLabPlusHead(HybridBlock):
     depthwise separable (section 3.2).
     """
 
-    def __init__(self, in_channels, nclass, norm_layer, preactivation, low_channels, rates):
+    def __init__(
+        self,
+        in_channels,
+        nclass,
+        norm_layer,
+        preactivation,
+        *,
+        low_channels,
+        rates,
+        align_corners=True,
+    ):
         super().__init__()
+        self.align_corners = align_corners
         self.preact = norm_relu(in_channels, norm_layer, preactivation)
         self.low_preact = norm_relu(low_channels, norm_layer, preactivation)
         self.aspp = ASPP(in_channels, norm_layer, rates, separable=True)
@@ -36,7 +47,9 @@ class DeepLabPlusHead(HybridBlock):
     def hybrid_forward(self, F, x, low):
         low = self.project(self.low_preact(low))
         x = self.aspp(self.preact(x))
-        x = F.contrib.BilinearResize2D(x, like=F.BlockGrad(low), mode="like")
+        x = F.contrib.BilinearResize2D(
+            x, like=F.BlockGrad(low), mode="like", align_corners=self.align_corners
+        )
         return self.block(F.concat(x, low, dim=1))
 
 
@@ -60,7 +73,10 @@ class DeepLabV3Plus(SegBaseModel):
         super().__init__(backbone, norm_layer, output_stride=output_stride, **kwargs)
         first, *_, last = self.pretrained.stages
         head = functools.partial(
-            DeepLabPlusHead, low_channels=first.channels, rates=atrous_rates(last.stride)
+            DeepLabPlusHead,
+            low_channels=first.channels,
+            rates=atrous_rates(last.stride),
+            align_corners=self.align_corners,
         )
         self.add_heads(nclass, head, aux)
 
@@ -71,4 +87,4 @@ class DeepLabV3Plus(SegBaseModel):
         return scores if self.auxlayer is None else [*scores, self.auxlayer(c3)]
 
 
-register_own(DeepLabV3Plus, "deeplabv3plus_mobilenet_v2_camvid", "mobilenet_v2", "camvid")
+register_own(DeepLabV3Plus, "deeplabv3plus_mobilenet_v2_camvid", "mobilenet_v2", "camvid", align_corners=False)

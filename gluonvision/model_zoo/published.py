@@ -32,9 +32,9 @@ def register_torchvision(model, prefix, backbones):
         _register(model, name, backbone, "coco", "torchvision", align_corners=False)
 
 
-def register_own(model, name, backbone, dataset):
-    """Register a model whose weights come with the package."""
-    _register(model, name, backbone, dataset, "this project")
+def register_own(model, name, backbone, dataset, **defaults):
+    """Register a model whose weights come with the package, with its constructor's defaults."""
+    _register(model, name, backbone, dataset, "this project", **defaults)
 
 
 def _register(model, name, default_backbone, dataset, publisher, **defaults):

@@ -155,7 +155,7 @@ def build_loss(config: TrainConfig, dataset):
     if config.class_weights != "none":
         counts = count_labels(dataset, config.workers)
         weights = class_weights(counts, config.class_weights).tolist()
-    return get_loss(config.loss, config.aux_weight, weights)
+    return get_loss(config.loss, config.aux_weight, weights, align_corners=config.align_corners)
 
 
 def _norm_options(config, devices):

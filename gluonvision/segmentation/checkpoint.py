@@ -130,7 +130,7 @@ def _as_tuple(value):
 def model_options(config: TrainConfig) -> dict:
     """The arguments of a configuration's model that decide what its weights are."""
     stride = {} if config.output_stride is None else {"output_stride": config.output_stride}
-    return {"aux": config.aux, **stride}
+    return {"aux": config.aux, "align_corners": config.align_corners, **stride}
 
 
 def _hash_file(path: Path) -> Path:

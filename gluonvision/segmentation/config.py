@@ -38,6 +38,11 @@ class TrainConfig:
     output_stride: int | None = _option(
         None, "stride of the last features: 8, 16 or 32 (default: the model's own)"
     )
+    align_corners: bool = _option(
+        True,
+        "resize scores from corner to corner, as GluonCV does; otherwise by pixel centres, which "
+        "keeps them in place at every size",
+    )
     pretrained_base: bool = _option(True, "start the backbone from ImageNet weights")
     backbone_weights: str | None = _option(
         None, "file to start the backbone from, instead", free=True
