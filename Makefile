@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check benchmark docs clean
+.PHONY: demo test check benchmark guard docs clean
 
 # The model that comes with the package, on a photograph that does too.
 demo: $(VENV)/demo.done
@@ -24,12 +24,16 @@ check: $(VENV)/test.done
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# All that need no GPU; docs/benchmarks.md is made of what they write.
 benchmark: $(VENV)/test.done
 	$(PIP) --no-deps segmentation-models-pytorch
-	$(BIN)/python benchmarks/layer_overhead.py
-	$(BIN)/python benchmarks/augmentation.py
+	for name in augmentation ddp fused_loss growth layer_overhead metrics predict_cpu prediction \
+		startup training_step upsampled_argmax; do $(BIN)/python benchmarks/$$name.py || exit; done
+	$(BIN)/python benchmarks/page.py
+
+# Whether the library has become slower: what a scheduled job runs.
+guard: $(VENV)/test.done
 	$(BIN)/python benchmarks/guard.py --run
-	$(BIN)/python benchmarks/metrics.py
 
 docs: $(VENV)/docs.done
 	GLUONVISION_BACKEND=torch $(BIN)/python docs/run_blocks.py

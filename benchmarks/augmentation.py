@@ -19,7 +19,6 @@ The second table is the loader's: images a second with 1 and 2 threads, and with
 thread each, which is what two cores can give at that moment.
 """
 
-import argparse
 import itertools
 import os
 import random
@@ -29,6 +28,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import measuring
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = REPOSITORY.parent / "shared" / "data"
@@ -152,6 +153,7 @@ ROUTINES = {
     "torchvision v2 (Pillow)": torchvision_pillow,
     "GluonCV": gluoncv,
 }
+AIMS = {"tutorial (Pillow)": {}, "tutorial, normalized": {"aim": 1 / 6}}
 PEERS = ("torchvision v2 (tensors)", "torchvision v2 (Pillow)", "GluonCV")
 
 
@@ -278,6 +280,24 @@ def report_routines(times):
         print(f"{line}{min(values) / min(ours):10.2f}")
 
 
+def routine_rows(times):
+    """Ours beside each peer."""
+    ours = [turn["ours"] for turn in times]
+    for peer in ROUTINES:
+        if not peer.startswith("ours"):
+            aim = AIMS.get(peer, {"aim": 0.5})
+            work = "a sample of 500 x 375, from its files to a crop of 480"
+            theirs = [turn[peer] for turn in times]
+            yield measuring.time_row(work, "time", ours, peer, theirs, **aim)
+
+
+def loader_row(rates):
+    """Two threads beside two processes."""
+    ours, theirs = ([1e3 / turn[name] for turn in rates] for name in ("2", "2 processes"))
+    work, peer = "a sample out of the loader, by 2 threads", "2 processes of one thread"
+    return measuring.time_row(work, "time", ours, peer, theirs)
+
+
 def report_loaders(rates):
     print("\nthe loader, batches of 8: median of the turns (quartiles), and the quickest turn")
     print(f"{'':36s}{'images a second':>24s}{'most':>8s}{'times one thread':>24s}{'of most':>10s}")
@@ -329,13 +349,13 @@ def _stages(dataset, index, turn):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each routine")
+    parser = measuring.parser(__doc__)
+    parser.set_defaults(rounds=15)
     parser.add_argument("--stages", action="store_true", help="time the parts of our sample alone")
     parser.add_argument("--root", type=Path, help="folder that holds VOCdevkit")
-    parser.add_argument("--images", type=int, default=5, help=argparse.SUPPRESS)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    parser.add_argument("--serve-loader", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--images", type=int, default=5, help="used by itself")
+    parser.add_argument("--serve", help="used by itself")
+    parser.add_argument("--serve-loader", type=int, help="used by itself")
     options = parser.parse_args()
     if options.serve:
         return serve(options.serve, options.root, options.images)
@@ -351,8 +371,11 @@ def main():
         print(f"images: {root if root != Path(generated) else 'generated'}, {os.cpu_count()} cores")
         if options.stages:
             return report_stages(root, options.images)
-        report_routines(compare_routines(root, options.images, options.rounds))
-        report_loaders(compare_loaders(root, max(options.rounds // 3, 3)))
+        times = compare_routines(root, options.images, options.rounds)
+        rates = compare_loaders(root, max(options.rounds // 3, 3))
+        report_routines(times)
+        report_loaders(rates)
+        measuring.save("augmentation", [*routine_rows(times), loader_row(rates)], options)
     return None
 
 

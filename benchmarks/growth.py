@@ -3,11 +3,12 @@
     python benchmarks/growth.py
 
 Prediction and the loss's forward and backward pass against the image's side, the batch and the
-number of classes; augmentation against the images. The exponent is the slope of the logarithm of
+number of classes; augmentation against the images; a step of training, of all processes together,
+against their number, each with a batch of its own. The exponent is the slope of the logarithm of
 what is measured against that of the amount; ``ratio`` is it to that of growth with the pixels,
-images or classes themselves, which none may pass. Fixed costs make it smaller. Time is the
-processor's; memory the peak beside what was there, each in a process of its own. With torch's plain
-way, where there is one, in the same run.
+images, classes or processes themselves, which none may pass. Fixed costs make it smaller. Time is
+the processor's; memory the peak beside what was there, each in a process of its own. With torch's
+plain way, where there is one, in the same run.
 """
 
 import json
@@ -24,6 +25,7 @@ SERIES = {
     "loss, classes": ("loss", "nclass", [20, 40, 80, 160], 1),
     "argmax, classes": ("argmax", "nclass", [20, 40, 80, 160], 1),
     "augmented images": ("data", "batch", [8, 16, 32, 64], 1),
+    "training, processes": ("processes", "processes", [1, 2, 3, 4], 1),
 }
 # What everybody else does, for the figure.
 PEERS = {"loss": "plain_loss", "argmax": "plain_argmax"}
@@ -102,18 +104,49 @@ def data(side, batch, nclass):
     return run
 
 
+def training_step(quantity):
+    """Milliseconds or bytes of this process's part of a step."""
+    import torch
+
+    from gluonvision import backend
+    from gluonvision.backend.trainer_options import TrainerOptions
+    from gluonvision.loss import get_loss
+    from gluonvision.model_zoo import FCN
+
+    torch.set_num_threads(1)
+    backend.seed(0)
+    net = FCN(21, "mobilenet_v2", pretrained_base=False)
+    trainer = backend.Trainer(net, get_loss("ce"), TrainerOptions())
+    x, label = torch.randn(4, 3, 128, 128), torch.randint(-1, 21, (4, 128, 128), dtype=torch.int32)
+    return _taken(quantity, lambda: trainer.update([(x, label)], [1.0], 0.01))
+
+
+def processes(quantity, number):
+    """What all processes take together: each takes what the first one does."""
+    from gluonvision import backend
+
+    return number * backend.launch(training_step, quantity, number)
+
+
+def _taken(quantity, run):
+    if quantity == "memory":
+        return measuring.memory_taken(run) / 2**20
+    return min(measuring.take_turns({"run": run}, 3)["run"])
+
+
 def measure(quantity, kind, amounts):
-    """Print milliseconds or bytes of one call."""
+    """Print milliseconds or mebibytes of one call."""
     import torch
 
     torch.set_num_threads(1)
+    number = amounts.pop("processes", None)
+    if number:
+        print(json.dumps({quantity: processes(quantity, number)}))
+        return
     make = globals()[kind]
     make(64, 4, 2)()  # what is loaded once
     run = make(**amounts)
-    if quantity == "memory":
-        print(json.dumps({"memory": measuring.memory_taken(run) / 2**20}))
-    else:
-        print(json.dumps({"time": min(measuring.take_turns({"run": run}, 3)["run"])}))
+    print(json.dumps({quantity: _taken(quantity, run)}))
 
 
 def exponent(amounts, values):
@@ -137,7 +170,7 @@ def rows():
                 "quantity": f"exponent of {quantity}",
                 "unit": "",
                 "ours": power,
-                "peer": "linear in pixels, images or classes",
+                "peer": "linear in pixels, images, classes or processes",
                 "theirs": linear,
                 "ratio": power / linear,
                 "aim": 1.1,

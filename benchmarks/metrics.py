@@ -3,28 +3,20 @@
     python benchmarks/metrics.py
 
 Each row is one image's label and prediction (int32, 5 % ignored, a fifth of the pixels wrong) in
-blobs of 16 pixels, as masks have them. All run on one thread and take turns, forth and back; the
-time is the median, the ratio the median of the ratios turn by turn. torchmetrics is
-MulticlassJaccardIndex, as it comes and with validate_args=False, which leaves out the check of the
-values; ours always checks. Boundary IoU has no peer here; its time stands beside.
+blobs of 16 pixels, as masks have them. torchmetrics is MulticlassJaccardIndex, as it comes and with
+validate_args=False, which leaves out the check of the values; ours always checks.
 """
 
-import argparse
 import importlib.util
-import statistics
 import sys
-import time
-from pathlib import Path
 
 import cv2
+import measuring
 import numpy as np
+import peers
 import torch
-from tqdm import trange
 
 from gluonvision.metrics import SegmentationMetric
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-import peers
 
 CASES = ((1024, 2048, 19), (375, 500, 21), (512, 683, 150))
 PEERS = ("torchmetrics", "torchmetrics, unchecked")
@@ -47,7 +39,7 @@ def routines(label, predicted, nclass):
     checked = index(nclass, ignore_index=-1)
     unchecked = index(nclass, ignore_index=-1, validate_args=False)
     tensors = torch.from_numpy(predicted), torch.from_numpy(label)
-    plain, boundary = SegmentationMetric(nclass), SegmentationMetric(nclass, boundary=True)
+    plain = SegmentationMetric(nclass)
     checked.update(*tensors)
     plain.update(predicted, label)
     assert (checked.confmat.numpy() == plain.confusion).all()
@@ -55,38 +47,24 @@ def routines(label, predicted, nclass):
         "ours": lambda: plain.update(predicted, label),
         "torchmetrics": lambda: checked.update(*tensors),
         "torchmetrics, unchecked": lambda: unchecked.update(*tensors),
-        "ours with boundary IoU": lambda: boundary.update(predicted, label),
     }
 
 
-def timed(functions, rounds):
-    """Seconds of every turn, by name."""
-    times = {name: [] for name in functions}
-    for number in trange(rounds, leave=False):
-        for name in list(functions)[:: 1 if number % 2 else -1]:
-            start = time.perf_counter()
-            functions[name]()
-            times[name].append(time.perf_counter() - start)
-    return times
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    options = measuring.parser(__doc__).parse_args()
     if importlib.util.find_spec("torchmetrics") is None:
         sys.exit("torchmetrics is not installed: pip install torchmetrics")
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    rows = []
     for height, width, nclass in CASES:
-        times = timed(routines(*labels(height, width, nclass), nclass), rounds)
-        print(f"{height} x {width}, {nclass} classes")
-        for name, own in times.items():
-            ratios = [theirs / ours for theirs, ours in zip(own, times["ours"])]
-            print(
-                f"  {name:<24}{1000 * statistics.median(own):8.2f} ms"
-                f"{statistics.median(ratios):8.1f} x"
-            )
+        functions = routines(*labels(height, width, nclass), nclass)
+        times = measuring.take_turns(functions, options.rounds)
+        work = f"confusion matrix of {height} x {width}, {nclass} classes"
+        for peer in PEERS:
+            row = measuring.time_row(work, "time", times["ours"], peer, times[peer], aim=0.2)
+            rows.append(row)
+    measuring.save("metrics", rows, options)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,18 @@ Both go from uint8 images on the host to updated weights, SGD, ResNet50 at strid
 auxiliary head, 21 classes. Ours: bfloat16, channels last, compiled, the loss from coarse scores,
 images normalized on the device. The peer: torchvision's ``references/segmentation/train.py`` with
 --amp: normalized float images from the host, float16 autocast and its scaler, interpolation in the
-model, cross-entropy. On a CPU, a small batch in float32, to see that it runs.
+model, cross-entropy. On a CPU: two images, in float32, eager.
 
 The share of the peak is what the model's multiplications and additions, three times those of a
 forward pass, take of the bfloat16 rate that a product of two 8192 x 8192 matrices was measured at.
+
+The last row is the loader's: a batch from JPEGs of 500 x 375, augmented, by as many threads as
+there are cores, beside FCN's step. Below 1 the device does not wait for it.
 """
+
+import os
+import tempfile
+import time
 
 import measuring
 import numpy as np
@@ -118,6 +125,34 @@ def profile(step):
     print(taken.key_averages().table(sort_by="self_cuda_time_total", row_limit=25))
 
 
+def loader_row(step_row, number, side):
+    """Milliseconds of a batch out of the loader, beside those of a step."""
+    from gluonvision.data import DataLoader, VOCSegmentationDataset
+    from gluonvision.data.synthetic import make_voc_like
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_voc_like(folder, num_images=16, size=(375, 500))
+        dataset = VOCSegmentationDataset(folder, "trainval", mode="train", crop_size=side)
+        dataset.images, dataset.masks = dataset.images * 48, dataset.masks * 48
+        loader = DataLoader(dataset, number, num_workers=os.cpu_count())
+        for _ in loader:  # what is loaded once
+            pass
+        start = time.perf_counter()
+        for _ in loader:
+            pass
+        taken = 1e3 * (time.perf_counter() - start) / len(loader)
+    return {
+        "work": f"a batch of {number} x {side} x {side} by {os.cpu_count()} threads",
+        "quantity": "time of a batch",
+        "unit": "ms",
+        "ours": taken,
+        "peer": step_row["work"].partition(",")[0] + ", our step",
+        "theirs": step_row["ours"],
+        "ratio": taken / step_row["ours"],
+        "aim": 1.0,
+    }
+
+
 def compare(model, number, side, device, options):
     import torch
 
@@ -149,7 +184,7 @@ def main():
     parser = measuring.parser(__doc__)
     parser.add_argument("--profile", action="store_true", help="where the GPU's time goes")
     parser.add_argument("--batches", type=int, nargs="+", help="default: 16 and 64; on a CPU 2")
-    parser.add_argument("--side", type=int, help="default: 480; on a CPU 96")
+    parser.add_argument("--side", type=int, default=480)
     options = parser.parse_args()
     import torch
 
@@ -157,8 +192,9 @@ def main():
     is_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if is_gpu else "cpu")
     batches = options.batches or ([16, 64] if is_gpu else [2])
-    side = options.side or (480 if is_gpu else 96)
+    side = options.side
     rows = [compare(m, number, side, device, options) for m in MODELS for number in batches]
+    rows.append(loader_row(rows[len(batches) - 1], batches[-1], side))
     measuring.save(f"training_step_{device.type}", rows, options)
 
 

@@ -87,4 +87,10 @@ class DeepLabV3Plus(SegBaseModel):
         return scores if self.auxlayer is None else [*scores, self.auxlayer(c3)]
 
 
-register_own(DeepLabV3Plus, "deeplabv3plus_mobilenet_v2_camvid", "mobilenet_v2", "camvid", align_corners=False)
+register_own(
+    DeepLabV3Plus,
+    "deeplabv3plus_mobilenet_v2_camvid",
+    "mobilenet_v2",
+    "camvid",
+    align_corners=False,
+)
