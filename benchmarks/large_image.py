@@ -1,0 +1,97 @@
+"""An image too large to be held, segmented by parts: memory above the process with its net.
+
+    python benchmarks/large_image.py                  # 20,000 x 20,000, TIFF and PNG; ten minutes
+    python benchmarks/large_image.py --side 6000
+
+The image is a photograph beside itself. The net has one convolution: a real one's time is its own,
+and what its windows take does not depend on the image. The peer is the image decoded whole, as
+whoever reads it with Pillow or OpenCV has to hold it, before any scores; the aim is 1 GB.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import measuring
+
+PHOTO = Path(__file__).resolve().parents[1] / "scripts" / "segmentation" / "examples" / "car.jpg"
+
+
+def make(path, side):
+    import cv2
+    import numpy as np
+    import tifffile
+
+    photo = cv2.imread(str(PHOTO))
+    down, across = (-(-side // size) for size in photo.shape[:2])
+    pixels = np.tile(photo, (down, across, 1))[:side, :side]
+    if path.endswith(".png"):
+        cv2.imwrite(path, pixels)
+    else:
+        tifffile.imwrite(path, pixels[..., ::-1], tile=(256, 256), compression="zlib")
+    print(json.dumps({"bytes": Path(path).stat().st_size}))
+
+
+def segment(path):
+    """Print the bytes and the seconds of the processor that its mask takes."""
+    import time
+
+    import torch
+
+    from gluonvision import backend
+    from gluonvision.backend import HybridBlock, init, initialize, nn
+    from gluonvision.segmentation import Predictor
+    from gluonvision.segmentation.large import predict_large
+
+    class OneConvolution(HybridBlock):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2D(11, 3, padding=1, in_channels=3)
+            initialize(self, init.Xavier())
+
+        def hybrid_forward(self, F, x):
+            return self.conv(x)
+
+    torch.set_num_threads(1)
+    predictor = Predictor(OneConvolution(), "camvid", device=backend.cpu())
+    start = time.process_time()
+    taken = measuring.memory_taken(
+        lambda: predict_large(predictor, path, f"{path}_mask{Path(path).suffix}")
+    )
+    print(json.dumps({"bytes": taken, "seconds": time.process_time() - start}))
+
+
+def rows(side):
+    whole = 3 * side * side
+    for kind in ("tif", "png"):
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / f"image.{kind}")
+            size = measuring.in_process(__file__, "--make", path, side)["bytes"]
+            found = measuring.in_process(__file__, "--segment", path)
+        yield {
+            "work": f"{kind.upper()} of {side} x {side}, {size / 1e6:.0f} MB",
+            "quantity": "peak memory",
+            "unit": "MB",
+            "ours": found["bytes"] / 1e6,
+            "peer": "the image decoded whole",
+            "theirs": whole / 1e6,
+            "ratio": found["bytes"] / whole,
+            "aim": 1e9 / whole,
+            "seconds of one core": found["seconds"],
+        }
+
+
+def main():
+    if sys.argv[1:2] == ["--make"]:
+        return make(sys.argv[2], int(sys.argv[3]))
+    if sys.argv[1:2] == ["--segment"]:
+        return segment(sys.argv[2])
+    parser = measuring.parser(__doc__)
+    parser.add_argument("--side", type=int, default=20_000, help="in pixels")
+    options = parser.parse_args()
+    return measuring.save("large_image", [*rows(options.side)], options)
+
+
+if __name__ == "__main__":
+    main()
