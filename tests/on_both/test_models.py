@@ -98,6 +98,19 @@ class TestDeepLabV3(ModelContract):
 class TestDeepLabV3Plus(ModelContract):
     model = DeepLabV3Plus
 
+    def test_its_decoder_resizes_as_its_scores_are(self):
+        x, scores = images(48, 64), []
+        for align_corners in (True, False):
+            net = self.build(align_corners=align_corners)
+            net.align_corners = True
+            scores.append(as_numpy(evaluate(net, x)))
+            net.head.align_corners = True
+            scores.append(as_numpy(evaluate(net, x)))
+        corners, still_corners, centres, again_corners = scores
+        np.testing.assert_array_equal(corners, still_corners)
+        np.testing.assert_array_equal(corners, again_corners)
+        assert np.abs(corners - centres).max() > 1e-3
+
 
 @pytest.mark.parametrize("backbone", [b for b in BACKBONES if "152" not in b])
 def test_a_backbone_publishes_the_stages_that_it_has(backbone):

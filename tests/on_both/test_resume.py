@@ -14,7 +14,8 @@ from command_lines import parse_arguments
 from gluonvision import backend
 from gluonvision.segmentation import TrainConfig, build_model, states, train
 from gluonvision.segmentation.assess import assess, write_masks
-from gluonvision.segmentation.checkpoint import check_weights
+from gluonvision.segmentation.build import build_loss
+from gluonvision.segmentation.checkpoint import check_weights, load_run
 from gluonvision.segmentation.run_folder import RunFolder
 from gluonvision.segmentation.run_log import read_log
 
@@ -283,6 +284,15 @@ def test_a_run_says_what_it_was_made_with(options):
 def test_class_weights_and_sums_of_losses_train(options):
     train(TrainConfig(**options | {"loss": "ce+lovasz", "class_weights": "median", "epochs": 1}))
     assert all(np.isfinite(r["loss"]) for r in read_log(RUN / "log.jsonl") if r["kind"] == "step")
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_scores_are_resized_alike_in_training_and_by_who_loads_the_run(align_corners, options):
+    more = {"model": "deeplabv3plus", "epochs": 1, "align_corners": align_corners}
+    config = TrainConfig(**options | more)
+    net, _ = load_run(Path(train(config)))
+    ways = {net.align_corners, net.head.align_corners, build_loss(config, None).align_corners}
+    assert ways == {align_corners}
 
 
 def test_another_data_sets_classes_begin_a_new_classifier(options):
