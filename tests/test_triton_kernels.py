@@ -4,14 +4,17 @@ import importlib.util
 import os
 import subprocess
 import sys
+import types
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="Triton is not installed"
-)
+from gluonvision.backend import torch as torch_backend
+from gluonvision.backend.torch import coarse_scores
+from gluonvision.backend.torch.upsampled_argmax import upsampled_argmax
+
 # In a process of its own: the interpreter is chosen when Triton is first imported.
 COMPARE = """
 import sys
@@ -46,6 +49,43 @@ print("the same")
 """
 
 
+@pytest.fixture(params=["wrong numbers", "an error", "sound"])
+def kernels(request, monkeypatch):
+    """Triton's module replaced by one with the CPU's classes, those off by one, or an error."""
+
+    def classes(scores, size, align_corners):
+        if request.param == "an error":
+            raise RuntimeError("Failed to find C compiler")
+        right = upsampled_argmax(scores, size, align_corners)
+        return right + 1 if request.param == "wrong numbers" else right
+
+    name = "gluonvision.backend.torch.triton_kernels"
+    replaced = types.SimpleNamespace(upsampled_argmax=classes)
+    monkeypatch.setitem(sys.modules, name, replaced)
+    monkeypatch.setattr(torch_backend, "triton_kernels", replaced, raising=False)
+    coarse_scores._triton_works.cache_clear()
+    yield request.param
+    coarse_scores._triton_works.cache_clear()
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_kernels_that_do_not_work_are_not_used_and_why_is_told_once(kernels, is_compiled):
+    def work(x):
+        return x + 1 if coarse_scores.triton_works(x.device) else x
+
+    if is_compiled:
+        torch._dynamo.reset()
+        work = torch.compile(work, backend="eager", fullgraph=True)
+    with warnings.catch_warnings(record=True) as told, torch.inference_mode():
+        warnings.simplefilter("always")
+        results = [work(torch.zeros(size)).sum().item() for size in (1, 1)]
+    told = [str(w.message) for w in told if "Triton does not work on cpu" in str(w.message)]
+    assert results == [kernels == "sound"] * 2
+    assert len(told) == (kernels != "sound")
+    assert not told or ("C compiler" in told[0]) == (kernels == "an error")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 def test_the_kernels_are_the_cpus_numbers():
     environment = dict(os.environ)
     if not torch.cuda.is_available():

@@ -1,7 +1,9 @@
 """What is done with scores coarser than the images, as a model's heads give them."""
 
+import functools
 import importlib.util
 import inspect
+import warnings
 
 import torch
 
@@ -78,4 +80,44 @@ def _is_coarser(scores, label):
 def _can_fuse(scores):
     if scores.device.type == "cpu":
         return True
-    return scores.is_cuda and _HAS_TRITON and scores.dtype != torch.float64
+    is_for_triton = scores.is_cuda and _HAS_TRITON and scores.dtype != torch.float64
+    return is_for_triton and triton_works(scores.device)
+
+
+@torch.compiler.assume_constant_result
+def triton_works(device: torch.device) -> bool:
+    """Whether a small case on this device comes out as on the CPU; if not, why is told once."""
+    return _triton_works(device)
+
+
+@functools.cache
+def _triton_works(device):
+    try:
+        from gluonvision.backend.torch import triton_kernels
+
+        ours = _small_case(device, triton_kernels.upsampled_argmax)
+        expected = _small_case(torch.device("cpu"), upsampled_argmax)
+        for own, other in zip(ours, expected, strict=True):
+            torch.testing.assert_close(own.cpu(), other, rtol=0, atol=1e-4)
+    # No compiler for C, a card or a driver that Triton does not know, wrong numbers ...
+    except Exception as error:
+        warnings.warn(
+            f"Triton does not work on {device} ({type(error).__name__}: {error}); losses and "
+            "masks are taken from full-size scores, in more memory and time",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def _small_case(device, argmax):
+    """Probabilities, a gradient and classes, all from one generator's scores."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn((1, 5, 4, 6), generator=generator).to(device).requires_grad_()
+    label = torch.randint(-1, 5, (1, 9, 13), generator=generator, dtype=torch.int32).to(device)
+    log_p = fused_log_probability(scores, label, True)
+    log_p.square().sum().backward()
+    return log_p.detach(), scores.grad, argmax(scores.detach(), label.shape[1:], True)
