@@ -15,7 +15,7 @@ from gluonvision import backend
 from gluonvision.__main__ import main
 from gluonvision.backend import parameters_file
 from gluonvision.data.meta import get_meta
-from gluonvision.model_zoo import FCN, PSPNet
+from gluonvision.model_zoo import FCN, PSPNet, load_weights
 from gluonvision.segmentation import export as exporting
 from gluonvision.segmentation import predict
 from gluonvision.segmentation.export import ExportError, difference, export
@@ -114,6 +114,29 @@ def test_weights_round_trip_with_the_same_bits(tmp_path):
         assert all(np.array_equal(file.get_tensor(name), arrays[name]) for name in arrays)
 
 
+@pytest.mark.parametrize("form", ["params", "safetensors"])
+def test_weights_of_convolutions_in_two_bytes(tmp_path, form):
+    net, other = build(FCN), FCN(11, "resnet18_v1b", pretrained_base=False)
+    path = tmp_path / f"a.{form}"
+    export(net, path, form, CAMVID, float16=True)
+    load_weights(other, str(path))
+    arrays, stored = backend.get_parameters(net), exporting.weights_file.read(path)
+    for name, array in backend.get_parameters(other).items():
+        kept = np.float16 if arrays[name].ndim == 4 else np.float32
+        assert array.dtype == np.float32 and stored[name].dtype == kept
+        np.testing.assert_array_equal(array, arrays[name].astype(kept))
+
+
+def test_a_weight_that_two_bytes_cannot_hold_is_refused(tmp_path):
+    net = torch.nn.Sequential(backend.nn.Conv2D(11, 1, in_channels=3))
+    arrays = backend.get_parameters(net)
+    arrays["0.weight"][0, 0] = 1e5
+    backend.set_parameters(net, arrays)
+    with pytest.raises(ValueError, match=r"0\.weight has 100000.*more than 65504"):
+        export(net, tmp_path / "a.params", "params", CAMVID, float16=True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("form", ["torch-export", "safetensors"])
 def test_a_file_that_fails_its_check_is_not_kept_and_what_was_there_is(tmp_path, form, monkeypatch):
     path = tmp_path / f"net{exporting.export_forms()[form]}"
@@ -156,6 +179,7 @@ def test_difference_takes_ties_for_equal_and_nothing_else():
         ("a.onnx", "tflite", {}, "expected one of onnx, torch-export, params, safetensors"),
         ("a.pth", "onnx", {}, r"ends in \.onnx"),
         ("a.params", "params", {"classes": True}, "weights alone"),
+        ("a.onnx", "onnx", {"float16": True}, "params and safetensors"),
     ],
 )
 def test_what_cannot_be_written_is_refused(tmp_path, path, form, options, told):

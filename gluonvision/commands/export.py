@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", action="store_true", help="let the file give classes, uint8 (N, H, W)"
     )
+    parser.add_argument(
+        "--float16",
+        action="store_true",
+        help="params and safetensors: the weights of convolutions in two bytes",
+    )
     parser.add_argument("--opset", type=int, help="ONNX's (default: the exporter's own)")
 
 
@@ -50,6 +55,7 @@ def run(options: argparse.Namespace) -> None:
         options.with_normalization,
         options.classes,
         options.opset,
+        options.float16,
     )
     print(
         f"{options.to}: {done.path}, {done.path.stat().st_size / 1e6:.1f} MB, {_checked(options)}"

@@ -90,12 +90,14 @@ def export(
     normalization: bool = False,
     classes: bool = False,
     opset: int | None = None,
+    float16: bool = False,
 ) -> Exported:
     """Write ``net`` to ``path`` in one of ``export_forms()``, check the file, put it in its place.
 
     ``net``: in float32, on the CPU; ``meta``: what its classes are, ``name``: how it is called,
     both for the file's metadata. ``normalization``, ``classes``: see ``Deployed``; ``opset``:
-    ONNX's, by default the exporter's own.
+    ONNX's, by default the exporter's own; ``float16``: weights of convolutions take two bytes, and
+    are widened again by who reads them.
 
     A graph is open in batch, height and width, and is checked at three sizes: scores within 1e-3
     of the net's, the largest score at the same class. Weights are checked to be the same bits.
@@ -105,6 +107,8 @@ def export(
     """
     path = Path(path)
     _check(net, form, meta, normalization or classes or opset is not None, classes)
+    if float16 and form not in WEIGHTS_FORMS:
+        raise ValueError(f"float16 is for files of weights, {' and '.join(WEIGHTS_FORMS)}")
     suffix = export_forms()[form]
     if not path.name.endswith(suffix) or path.name == suffix:
         raise ValueError(f"{path}: expected a file name that ends in {suffix} for {form}")
@@ -113,7 +117,7 @@ def export(
     with atomic.staged(path.parent) as folder:
         draft = folder / path.name
         if form in WEIGHTS_FORMS:
-            difference = _write_weights(net, form, draft, facts)
+            difference = _write_weights(net, form, draft, facts, float16)
         else:
             deployed = Deployed(net, normalization, classes)
             example = _input(_images(*_TRACED), normalization)
@@ -167,8 +171,10 @@ def _facts(meta, name, normalization, classes) -> dict[str, str]:
     }
 
 
-def _write_weights(net, form, path, facts) -> float:
+def _write_weights(net, form, path, facts, float16) -> float:
     arrays = backend.get_parameters(net)
+    if float16:
+        arrays = {name: _narrowed(name, array) for name, array in arrays.items()}
     if form == "params":
         parameters_file.save(path, arrays)
     else:
@@ -178,6 +184,17 @@ def _write_weights(net, form, path, facts) -> float:
     if not same:
         raise ExportError(f"{path.name}: what is read back differs from the net's weights")
     return 0.0
+
+
+def _narrowed(name, array):
+    if array.ndim < 4:
+        return array
+    largest, limit = np.abs(array).max(), np.finfo(np.float16).max
+    if not largest <= limit:
+        raise ValueError(
+            f"float16: {name} has {largest:g} in it, more than {limit:g}; leave it out"
+        )
+    return array.astype(np.float16)
 
 
 def _same(one, other):
