@@ -192,3 +192,22 @@ def test_a_graph_of_the_loss_is_whole():
     plain.backward()
     torch.testing.assert_close(value, plain)
     torch.testing.assert_close(compiled, scores.grad)
+
+
+@pytest.mark.parametrize("name", ["ce", "ohem", "dice", "lovasz", "focal"])
+@pytest.mark.parametrize("is_coarse", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "value", "told"),
+    [
+        ((2, 8, 8), 255, "label values -1 to 255: expected 0 to 4"),
+        ((2, 8, 8), -100, "label values -100 to -1"),
+        ((1, 8, 8), -1, r"label \(1, 8, 8\) for scores"),
+        ((2, 1, 8, 8), -1, r"label \(2, 1, 8, 8\) for scores"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(name, is_coarse, shape, value, told):
+    side = 4 if is_coarse else 8
+    label = torch.full(shape, -1, dtype=torch.int32)
+    label.view(-1)[0] = value
+    with pytest.raises(ValueError, match=told):
+        get_loss(name)(torch.zeros(2, 5, side, side), label)

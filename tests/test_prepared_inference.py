@@ -135,6 +135,15 @@ def test_a_prediction_does_not_depend_on_those_before():
 
 
 @needs_int8
+def test_a_prediction_does_not_depend_on_those_beside_it():
+    net = prepare_inference(model_zoo.FCN(5, "resnet18", pretrained_base=False), "int8")
+    x = torch.randn(2, 3, 64, 48) * torch.tensor([1.0, 20.0]).view(2, 1, 1, 1)
+    both = backend.evaluate(net, x)
+    for image, scores in zip(x.split(1), both.split(1)):
+        torch.testing.assert_close(backend.evaluate(net, image), scores, rtol=0, atol=1e-6)
+
+
+@needs_int8
 @pytest.mark.parametrize(("backbone", "is_int8"), [("resnet18", True), ("mobilenet_v2", False)])
 def test_integers_are_the_default_where_they_are_much_faster(backbone, is_int8, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)

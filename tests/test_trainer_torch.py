@@ -44,7 +44,7 @@ def losses(trainer, steps):
 )
 def test_losses_are_those_of_single_precision(options, tolerance):
     plain, ours = losses(new_trainer(), range(3)), losses(new_trainer(**options), range(3))
-    torch.use_deterministic_algorithms(False)
+    assert not torch.are_deterministic_algorithms_enabled()
     np.testing.assert_allclose(ours, plain, atol=tolerance)
     assert plain[-1] < plain[0]
     assert tolerance == 0 or ours != plain or "channels_last" in options
@@ -99,6 +99,25 @@ class OwnForward(FCN):
         return 2 * super().forward(x)
 
 
+class OwnResize(FCN):
+    """Resizes in a way of its own."""
+
+    def resize(self, F, scores, like):
+        return torch.nn.functional.interpolate(scores, like.shape[2:])
+
+
+class OwnCoarse(HybridBlock):
+    """Has a word of the same name for something else."""
+
+    def __init__(self, nclass, backbone, pretrained_base):
+        super().__init__()
+        self.scores = nn.Conv2D(nclass, 1, in_channels=3)
+        backend.initialize(self, backend.init.Xavier())
+
+    def hybrid_forward(self, F, x, coarse=False):
+        return self.scores(x)
+
+
 def fused_trainer(kind=DeepLabV3Plus, loss="ce", fused=True, align_corners=True, **options):
     backend.seed(5)
     net = kind(3, "mobilenet_v2", pretrained_base=False, **options).double()
@@ -131,8 +150,11 @@ def test_losses_of_coarse_scores_are_those_of_full_ones(loss):
 
 @pytest.mark.parametrize(
     "options",
-    [{"kind": OwnWay}, {"kind": OwnForward}, {"align_corners": False}],
-    ids=["own hybrid_forward", "own forward", "resized otherwise"],
+    [
+        *({"kind": kind} for kind in (OwnWay, OwnForward, OwnResize, OwnCoarse)),
+        {"align_corners": False},
+    ],
+    ids=["own hybrid_forward", "own forward", "own resize", "own word", "resized otherwise"],
 )
 def test_a_net_that_cannot_give_coarse_scores_gives_full_ones(options):
     trainer = fused_trainer(**options)
@@ -140,6 +162,25 @@ def test_a_net_that_cannot_give_coarse_scores_gives_full_ones(options):
     backend.reseed(1)
     value = trainer.step(backend.array(X).double(), backend.array(LABEL), 0.01)
     assert calls == [False] and np.isfinite(value)
+
+
+def test_a_step_leaves_the_settings_of_torch_as_they_are(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    trainer = new_trainer(deterministic=True)
+    settings = (torch.are_deterministic_algorithms_enabled, lambda: torch.backends.cudnn.allow_tf32)
+    trainer.net.register_forward_pre_hook(lambda *_: seen.append([ask() for ask in settings]))
+    losses(trainer, range(1))
+    assert seen == [[True, False]]
+    assert [ask() for ask in settings] == [False, False]
+
+
+@pytest.mark.parametrize("shape", [(2, 24, 24), (1, 48, 48), (2, 48, 96)])
+def test_labels_of_another_size_than_the_images_are_refused(shape):
+    for fused in (True, False):
+        trainer = new_trainer(fused_loss=fused)
+        with pytest.raises(ValueError, match=r"images \(2, 3, 48, 48\) and labels \("):
+            trainer.step(backend.array(X), backend.array(np.zeros(shape, "int32")), 0.1)
 
 
 class Tiny(HybridBlock):

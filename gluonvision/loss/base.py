@@ -58,8 +58,17 @@ class CombinedLoss(SegmentationLoss):
             raise ValueError("CombinedLoss(): expected one loss at least")
         self.losses = nn.HybridSequential()
         self.losses.add(*losses)
-        ways = {loss.align_corners for loss in losses}
-        self.align_corners = ways.pop() if len(ways) == 1 else None
+
+    @property
+    def align_corners(self) -> bool | None:
+        """How all of them resize coarser scores; None where they differ."""
+        ways = {loss.align_corners for loss in self.losses}
+        return ways.pop() if len(ways) == 1 else None
+
+    @align_corners.setter
+    def align_corners(self, value: bool | None):
+        for loss in getattr(self, "losses", ()):  # the first time there are none yet
+            loss.align_corners = value
 
     def hybrid_forward(self, F, scores, *others):
         first, *rest = [loss(scores, *others) for loss in self.losses]
@@ -106,5 +115,5 @@ def pixel_weights(F, scores, label, class_weights):
     classes = F.contrib.arange_like(scores, axis=1)
     one = F.ones_like(F.slice_axis(classes, axis=0, begin=0, end=1))
     weights = F.concat(*[one * weight for weight in class_weights], dim=0)
-    # The sum is an error if there is not one weight for each class.
+    # The sum is an error if there is not one weight for each class, or one for all.
     return F.take(weights + F.zeros_like(classes), F.relu(label))

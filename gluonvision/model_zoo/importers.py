@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gluonvision.backend import parameter_shapes, set_parameters, weights_file
+from gluonvision.backend import get_parameters, parameter_shapes, set_parameters, weights_file
 from gluonvision.model_zoo import legacy_names, weights
 
 # What DataParallel, DistributedDataParallel and torch.compile put before every name.
@@ -119,8 +119,10 @@ def load_weights(
     arrays = convert(weights_file.read(path), wanted)
     arrays = {n: a for n, a in arrays.items() if n in wanted or not n.startswith(unused)}
     if new_classifier:
-        arrays = {n: a for n, a in arrays.items() if not _has_other_outputs(a, wanted.get(n))}
-        allow_missing = True
+        own = get_parameters(net)
+        arrays = {
+            n: own[n] if _has_other_outputs(a, wanted.get(n)) else a for n, a in arrays.items()
+        }
     source = f"the weights of {name} in {path}" if name else f"the weights in {path}"
     set_parameters(net, arrays, allow_missing, ignore_extra, source)
 

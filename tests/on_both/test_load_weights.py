@@ -266,6 +266,16 @@ def test_another_number_of_classes(saved):
     assert "head.block.4.weight (file (21, 128, 1, 1), model (5, 128, 1, 1))" in str(unfit.value)
 
 
+def test_a_new_classifier_is_all_that_may_be_missing(saved, tmp_path):
+    net = FCN(5, "resnet18_v1b", aux=True, pretrained_base=False)
+    load_weights(net, saved, new_classifier=True)
+    path = tmp_path / "part.params"
+    arrays = parameters_file.load(saved)
+    parameters_file.save(path, {n: a for n, a in arrays.items() if n.startswith("head.")})
+    with pytest.raises(ValueError, match=r"missing: auxlayer"):
+        load_weights(net, path, new_classifier=True)
+
+
 def test_another_backbone(saved):
     net = FCN(21, "resnet18", aux=True, pretrained_base=False)
     with pytest.raises(ValueError, match=r"missing: .*extra: .*backbone"):

@@ -481,6 +481,15 @@ def test_get_loss_gives_weights_to_those_that_take_them():
     np.testing.assert_allclose(value(result), expected, rtol=1e-12)
 
 
+def test_a_sum_resizes_as_its_losses_are_told():
+    total = get_loss("ce+dice")
+    assert total.align_corners is True
+    total.align_corners = False
+    assert [part.align_corners for part in total.losses] == [False, False]
+    total.losses[0].align_corners = True
+    assert total.align_corners is None
+
+
 def test_a_sum_counts_as_its_first_loss():
     _, label = batch()
     weighted, plain = (SoftmaxCrossEntropyLoss(class_weights=w) for w in (WEIGHTS, None))

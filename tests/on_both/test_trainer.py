@@ -17,6 +17,7 @@ from gluonvision.backend import (
     init,
     initialize,
     nn,
+    placement,
     reseed,
     seed,
     set_parameters,
@@ -313,3 +314,11 @@ def test_a_compiled_step_is_the_same():
 def test_an_option_that_mxnet_has_not_is_refused(options):
     with pytest.raises(ValueError, match="expected|channels first"):
         new_trainer(new_net(), TrainerOptions(**options))
+
+
+def test_a_net_of_which_nothing_is_learned_predicts_and_is_not_trained():
+    net = new_net(dtype="float64")
+    net.collect_params().setattr("grad_req", "null")
+    assert placement(net)[1] == "float64"
+    with pytest.raises(ValueError, match="no parameter of the net is learned"):
+        new_trainer(net)

@@ -21,7 +21,8 @@ def _is_initialized(parameter) -> bool:
 
 def placement(net) -> tuple[mx.Context, str]:
     """The device and the type ('float32') of a net's weights, for its input."""
-    weight = next(p for p in net.collect_params().values() if p.grad_req != "null")
+    parameters = net.collect_params().values()
+    weight = next(p for p in parameters if np.issubdtype(p.dtype, np.floating))
     return weight.list_ctx()[0], np.dtype(weight.dtype).name
 
 

@@ -39,6 +39,8 @@ class Trainer:
         _check_options(options)
         parameters = named_parameters(net)
         self._learned = {n: p for n, p in parameters.items() if p.grad_req != "null"}
+        if not self._learned:
+            raise ValueError("no parameter of the net is learned: grad_req of all is 'null'")
         self.devices = next(iter(self._learned.values())).list_ctx()
         self.optimizer = mx.gluon.Trainer(
             net.collect_params(),

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import inspect
+import math
 import warnings
 
 import torch
@@ -14,6 +15,8 @@ from gluonvision.backend.torch.parameters import unwrapped
 from gluonvision.backend.torch.upsampled_argmax import upsampled_argmax
 
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
+# Pixels between four coarse scores, which one program has in registers: up to a stride of 16.
+_LARGEST_CELL = 1024
 
 
 def gives_coarse_scores(net) -> bool:
@@ -21,10 +24,18 @@ def gives_coarse_scores(net) -> bool:
 
     Those of ``model_zoo.SegBaseModel`` do, unless a class made from it goes a way of its own.
     """
-    kind = type(unwrapped(net))
+    net = unwrapped(net)
+    kind = type(net)
     if not issubclass(kind, HybridBlock) or kind.forward is not HybridBlock.forward:
         return False
-    return "coarse" in inspect.signature(kind.hybrid_forward).parameters
+    if _definer(kind, "resize") not in (None, _definer(kind, "hybrid_forward")):
+        return False
+    takes_coarse = "coarse" in inspect.signature(kind.hybrid_forward).parameters
+    return takes_coarse and hasattr(net, "align_corners")
+
+
+def _definer(kind, name):
+    return next((base for base in kind.__mro__ if name in vars(base)), None)
 
 
 def label_log_probability(F, scores, label, align_corners):
@@ -33,7 +44,7 @@ def label_log_probability(F, scores, label, align_corners):
     ``scores`` (N, nclass, h, w), in float32 or wider; ``label`` (N, H, W). Coarser scores are
     resized bilinearly; on a CPU, and on CUDA with Triton, without holding the result.
     """
-    if _is_coarser(scores, label) and _can_fuse(scores):
+    if _is_coarser(scores, label) and _can_fuse(scores, label.shape[1:]):
         return fused_log_probability(scores, label, align_corners)
     scores = at_label_size(F, scores, label, align_corners)
     return functional.pick(scores.log_softmax(1), label.relu(), 1)
@@ -54,7 +65,7 @@ def at_label_size(F, scores, label, align_corners):
 
 def classes_at(scores, size, align_corners):
     """The first class with the largest resized score, int32 (N, H, W), but for rounding."""
-    if not _can_fuse(scores):
+    if not _can_fuse(scores, size):
         height, width = size
         full = functional.contrib.BilinearResize2D(
             scores, height=height, width=width, align_corners=align_corners
@@ -68,6 +79,7 @@ def classes_at(scores, size, align_corners):
 
 
 def _is_coarser(scores, label):
+    _check_label(scores, label)
     coarse, full = scores.shape[2:], label.shape[1:]
     if any(own > size for own, size in zip(coarse, full)):
         raise ValueError(
@@ -77,11 +89,29 @@ def _is_coarser(scores, label):
     return coarse != full
 
 
-def _can_fuse(scores):
+def _check_label(scores, label):
+    if label.dim() != 3 or len(label) != len(scores):
+        raise ValueError(
+            f"label {tuple(label.shape)} for scores {tuple(scores.shape)}: expected (N, H, W) for "
+            "(N, nclass, h, w)"
+        )
+    # On a GPU it would have to be waited for.
+    if label.device.type != "cpu" or not label.numel() or torch.compiler.is_compiling():
+        return
+    low, high = (int(edge) for edge in torch.aminmax(label))
+    if low < -1 or high >= scores.shape[1]:
+        raise ValueError(
+            f"label values {low} to {high}: expected 0 to {scores.shape[1] - 1}, and -1 for pixels "
+            "that do not count; map other values for these (255, -100) to -1"
+        )
+
+
+def _can_fuse(scores, size):
     if scores.device.type == "cpu":
         return True
+    sides = (full // max(coarse - 1, 1) + 2 for coarse, full in zip(scores.shape[2:], size))
     is_for_triton = scores.is_cuda and _HAS_TRITON and scores.dtype != torch.float64
-    return is_for_triton and triton_works(scores.device)
+    return is_for_triton and math.prod(sides) <= _LARGEST_CELL and triton_works(scores.device)
 
 
 @torch.compiler.assume_constant_result

@@ -67,6 +67,8 @@ def squeeze(data, axis=None):
 
 def cumsum(data, axis):
     """Sums of the elements up to each one along ``axis``."""
+    if data.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return data.cpu().cumsum(axis).to(data.device)  # CUDA's has no fixed order
     return data.cumsum(axis)
 
 

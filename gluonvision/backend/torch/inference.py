@@ -146,6 +146,8 @@ class _Int8Convolution(torch.nn.Module):
         self.bias = None if layer.bias is None else layer.bias.detach()
 
     def forward(self, x):
+        if len(x) > 1:  # each by its own range
+            return torch.cat([self(image) for image in x.split(1)])
         x = x.contiguous(memory_format=torch.channels_last)
         # In memory's own order: in another, torch would copy first.
         low, high = (float(edge) for edge in torch.aminmax(x.permute(0, 2, 3, 1)))

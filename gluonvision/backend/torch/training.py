@@ -12,7 +12,7 @@ from gluonvision.backend.torch.arrays import as_numpy
 from gluonvision.backend.torch.coarse_scores import classes_at, gives_coarse_scores
 from gluonvision.backend.torch.optimizers import build_optimizer
 from gluonvision.backend.torch.parameters import named_slots, unwrapped
-from gluonvision.backend.torch.processes import world_size
+from gluonvision.backend.torch.processes import all_sum, world_size
 from gluonvision.backend.trainer_options import TrainerOptions, ema_share
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -35,9 +35,12 @@ class Trainer:
         self.net, self.loss = unwrapped(net).train(), loss
         self.options = options = options or TrainerOptions()
         self._weights = [w for w in net.parameters() if w.requires_grad]
+        if not self._weights:
+            raise ValueError("no parameter of the net is learned: grad_req of all is 'null'")
         self.device = self._weights[0].device
         if options.deterministic:
-            _make_deterministic()
+            # cuBLAS wants it said before it is first used.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         if options.channels_last:
             net.to(memory_format=torch.channels_last)
         self._shared = _distributed(net)
@@ -51,7 +54,8 @@ class Trainer:
 
     def step(self, x, label, learning_rate: float) -> float:
         """Forward, loss, backward and update on one batch; returns the loss before the update."""
-        return float(as_numpy(self.update([(x, label)], [1 / world_size()], learning_rate)))
+        own = self.update([(x, label)], [1 / world_size()], learning_rate)
+        return float(all_sum(float(as_numpy(own))))
 
     def update(self, parts: Iterable[tuple], shares: Sequence[float], learning_rate: float):
         """One update from the gradients of several parts of a batch, each an (x, label).
@@ -62,7 +66,7 @@ class Trainer:
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.device)
         for number, ((x, label), share) in enumerate(zip(parts, shares), 1):
-            with self._gradients_shared(number == len(shares)), self._convolutions():
+            with self._gradients_shared(number == len(shares)), self._algorithms():
                 loss = self._loss_of(x, label) * share
                 # Gradients are averaged over the processes; the loss is a sum over them.
                 self._scaler.scale(loss * world_size()).backward()
@@ -71,6 +75,11 @@ class Trainer:
         return total
 
     def _loss_of(self, x, label):
+        if x.dim() == 4 and (len(x), *x.shape[2:]) != tuple(label.shape):
+            raise ValueError(
+                f"images {tuple(x.shape)} and labels {tuple(label.shape)}: expected (N, C, H, W) "
+                "and (N, H, W) of one size"
+            )
         if self.options.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         half = _HALF.get(self.options.precision)
@@ -88,10 +97,19 @@ class Trainer:
         wait = isinstance(self._shared, DistributedDataParallel) and not now
         return self._shared.no_sync() if wait else contextlib.nullcontext()
 
-    def _convolutions(self):
-        """The fastest, found by trying: here alone, where all crops have one size."""
-        fixed = self.options.deterministic
-        return torch.backends.cudnn.flags(enabled=True, benchmark=not fixed, deterministic=fixed)
+    @contextlib.contextmanager
+    def _algorithms(self):
+        """The fastest convolutions, found by trying: here alone, where all crops have one size."""
+        fixed, cudnn = self.options.deterministic, torch.backends.cudnn
+        before = torch.get_deterministic_debug_mode()
+        flags = {"enabled": cudnn.enabled, "allow_tf32": cudnn.allow_tf32}
+        if fixed:
+            torch.use_deterministic_algorithms(True)
+        try:
+            with cudnn.flags(benchmark=not fixed, deterministic=fixed, **flags):
+                yield
+        finally:
+            torch.set_deterministic_debug_mode(before)
 
     def _apply(self, learning_rate):
         if self.options.clip_norm:
@@ -152,12 +170,6 @@ def _placed(found, weight):
         kind: torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
         for kind, value in found.items()
     }
-
-
-def _make_deterministic():
-    # cuBLAS wants it said before it is first used.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
 
 
 def _distributed(net):
