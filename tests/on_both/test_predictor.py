@@ -111,6 +111,19 @@ def test_a_run_from_before_such_files_asks_its_data(folder_run):
     (folder_run.parent / CLASSES).unlink()
     with pytest.raises(FileNotFoundError, match=r"classes\.txt"):
         load_run(folder_run)
+def test_what_is_no_run_is_named(folder_run):
+    absent = folder_run.parent / "absent"
+    for named in (absent, absent / "best.params"):
+        with pytest.raises(FileNotFoundError, match=rf"{named}: no such file"):
+            Predictor.load(named)
+    absent.mkdir()
+    with pytest.raises(FileNotFoundError, match=r"absent/checkpoint\.params: no such file"):
+        Predictor.load(absent)
+    (absent / "other.params").touch()
+    with pytest.raises(FileNotFoundError, match=r"config\.json.*get_model"):
+        Predictor.load(absent / "other.params")
+
+
     (folder_run.parents[4] / "data" / "classes.txt").write_text("a\nb\nc\n")
     assert load_run(folder_run)[1].classes == ("a", "b", "c")
 
