@@ -558,6 +558,21 @@ class TestFolder:
         (own / "dataset.json").write_text('{"values": {"2": -1}}')
         assert FolderSegmentationDataset(own, "train", "val")[0][1].min() == -1
 
+    def test_a_colour_that_means_not_labelled(self, own):
+        facts = {"palette": [[0, 0, 0], [1, 1, 1], [2, 2, 2]], "mask_format": "colours"}
+        (own / "dataset.json").write_text(json.dumps(facts))
+        path = own / "masks" / "val" / "1.png"
+        pixels = np.zeros((*SIZE, 3), np.uint8)
+        pixels[:2] = (9, 8, 7)
+        Image.fromarray(pixels).save(path)
+        with pytest.raises(
+            ValueError, match=r"colour \(9, 8, 7\).*ignored_colour in dataset\.json"
+        ):
+            FolderSegmentationDataset(own, "val")[0]
+        (own / "dataset.json").write_text(json.dumps({**facts, "ignored_colour": [9, 8, 7]}))
+        labels = FolderSegmentationDataset(own, "val")[0][1]
+        assert (labels[:2] == -1).all() and not labels[2:].any()
+
     @pytest.mark.parametrize(
         "wrong, message",
         [
@@ -567,21 +582,28 @@ class TestFolder:
             ({"palette": [(0, 0, 0), (1, 1, 1), (0, 256, 0)]}, "each 0 to 255"),
             ({"values": {9: 3}}, "a class is -1 to 2"),
             ({"mask_format": "rgb"}, "'rgb': expected indices or colours"),
+            ({"ignored_colour": (0, 0)}, r"\(0, 0\): a colour is \(R, G, B\)"),
+            ({"ignored_colour": (128, 0, 0)}, "is class 1's; give another"),
         ],
     )
     def test_facts_that_do_not_fit(self, own, wrong, message):
         with pytest.raises(ValueError, match=message):
             FolderSegmentationDataset(own, "val", **wrong)
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"colors": []}'])
-    def test_wrong_facts_file(self, own, text):
+    @pytest.mark.parametrize(
+        "text, message",
+        [("{", "no JSON"), ("[]", "an object"), ('{"colors": []}', "'colors' is none of its keys")],
+    )
+    def test_wrong_facts_file(self, own, text, message):
         (own / "dataset.json").write_text(text)
-        with pytest.raises(ValueError, match=r"dataset\.json"):
+        with pytest.raises(ValueError, match=rf"dataset\.json.*{message}"):
             FolderSegmentationDataset(own, "val")
 
     def test_missing_parts(self, own):
         with pytest.raises(ValueError, match="--data-folder"):
             FolderSegmentationDataset(None)
+        with pytest.raises(FileNotFoundError, match="absent: no such folder"):
+            FolderSegmentationDataset(own / "absent")
         with pytest.raises(FileNotFoundError, match=r"images/test.*test\.txt"):
             FolderSegmentationDataset(own, "test")
         (own / "masks" / "val" / "2.png").unlink()

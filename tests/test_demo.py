@@ -67,6 +67,12 @@ def test_one_image(run, images, weights):
     assert not err.strip()
 
 
+def test_wide_pictures_are_told_of_a_smaller_scale(run, images):
+    Image.fromarray(picture(1, 8, 2048)).save("in/wide.png")
+    assert "next: --scales 0.5 " in run("in", "--output-folder", "out")[1]
+    assert "--scales 0.75 1 1.25" in run("in/wide.png", "--scales", "0.5", "--overwrite")[1]
+
+
 def test_a_folder_is_gone_on_with(run, images, tmp_path):
     assert run("in", "--output-folder", "out")[0] == 0
     expected = ["a_mask.png", "a_overlay.png", "b_mask.png", "b_overlay.png"]

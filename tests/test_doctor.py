@@ -384,7 +384,7 @@ def test_what_only_the_whole_command_can_be_wrong_about(folder, tmp_path, capsys
     assert main(["doctor", "--dataset", "pascal_voc", "--root", str(folder)]) == 0
     assert "Verdict: 1 note." in capsys.readouterr().out
     wrong_value(folder)
-    assert main(["doctor", "--dataset", "pascal_voc", "--root", str(folder)]) == 1
+    assert main(["doctor", "--dataset", "pascal_voc", "--data-folder", str(folder)]) == 1
     for arguments in (
         ["--dataset", "pascal_vox", "--root", str(folder)],
         ["--dataset", "pascal_voc", "--root", str(tmp_path / "nowhere")],

@@ -69,6 +69,9 @@ def shapes(tmp_path_factory):
 def test_names_and_shapes_fit_for_every_model_of_gluoncv(shapes, name):
     assert name in list_models()
     theirs, ours = shapes[name]
+    # What docs/from_gluoncv.md does on the way back.
+    back = {parameter.removeprefix("pretrained.") for parameter in ours}
+    assert {p.replace("aspp.branches.", "aspp.concurent.") for p in back} == theirs.keys()
     theirs = convert(theirs, ours)
     assert theirs.keys() == ours.keys()
     for parameter, shape in theirs.items():

@@ -27,6 +27,8 @@ from gluonvision.segmentation.predictor import Predictor, device_named
 from gluonvision.utils.hashing import file_digest
 
 DEFAULT_MODEL = "fcn_resnet101_voc"
+# What models were trained on is about so long, in pixels; from the other on it makes a difference.
+_USUAL, _WIDE = 1024, 2048
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +91,7 @@ def _predictor(options) -> Predictor:
 def _segment_files(sources, options) -> list[str]:
     """Segment files, write and print; what went wrong."""
     note, predictor = _note(options), _predictor(options)
-    problems, done, shares, seconds = [], 0, [], []
+    problems, done, shares, seconds, sides = [], 0, [], [], []
     for source in tqdm(sources, unit="file", disable=True if len(sources) < 2 else None):
         try:
             if not options.overwrite and files.check_done(source, note):
@@ -98,6 +100,7 @@ def _segment_files(sources, options) -> list[str]:
             began = time.monotonic()
             shares.append(_segment(predictor, source, note, options))
             seconds.append(time.monotonic() - began)
+            sides.append(0 if source.is_video else max(image_size(source.path)))
         except (ValueError, OSError) as error:
             problems.append(str(error))
     if done:
@@ -105,7 +108,7 @@ def _segment_files(sources, options) -> list[str]:
             f"{_numbered(done, 'file')} passed over: the results are there; --overwrite makes anew"
         )
     if shares:
-        _report(sources, shares, seconds, options)
+        _report(sources, shares, seconds, max(sides), options)
     return problems
 
 
@@ -171,7 +174,7 @@ def _note(options) -> str:
     return f"{files.NOTE_BEGINS}{model}, {options.precision}, scales {scales}{window}"
 
 
-def _report(sources, shares, seconds, options) -> None:
+def _report(sources, shares, seconds, longest_side, options) -> None:
     if len(sources) == 1:
         source = sources[0]
         if not source.is_video:
@@ -185,10 +188,15 @@ def _report(sources, shares, seconds, options) -> None:
     for name, share in files.merged(shares):
         text = f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
         print(f"  {name:<14}{text:>8}")
-    print(_next(options))
+    print(_next(longest_side, options))
 
 
-def _next(options) -> str:
+def _next(longest_side, options) -> str:
+    if longest_side >= _WIDE and options.scales == [1.0]:
+        return (
+            f"next: --scales {_USUAL / longest_side:.2g} sees images as of about {_USUAL} pixels: "
+            "faster, and better where a model was trained on such"
+        )
     if options.resume is None and options.model == DEFAULT_MODEL:
         return "next: other models by --model; classes of your own by main.py (docs/training.md)"
     return "next: --scales 0.75 1 1.25 --flip is slower, and often more exact"

@@ -15,7 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", required=True, help=", ".join(sorted(_DATASETS)), metavar="NAME"
     )
-    parser.add_argument("--root", help="the folder that holds its files (default: as in training)")
+    parser.add_argument(
+        "--root",
+        "--data-folder",
+        metavar="FOLDER",
+        help="the folder that holds its files (default: as in training)",
+    )
     parser.add_argument("--split", nargs="+", metavar="NAME", help="default: train and val")
     parser.add_argument("--html", metavar="FILE", help="also write a page with pictures there")
     parser.add_argument("--workers", type=int, metavar="N", help="threads (default: one a core)")

@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.formatter_class = argparse.HelpFormatter  # the defaults are in the texts
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--resume", metavar="FILE", help="weights of a run, beside its config.json")
+    what.add_argument("--resume", metavar="FILE", help="weights, or folder, of a run")
     what.add_argument("--model", metavar="NAME", help="a model with published weights")
     _add_data(parser)
     _add_inference(parser)

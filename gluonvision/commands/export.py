@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo import dataset_of, get_model
-from gluonvision.segmentation.checkpoint import load_run
+from gluonvision.segmentation.checkpoint import load_run, run_weights
 from gluonvision.segmentation.export import WEIGHTS_FORMS, export, export_forms
 
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", metavar="NAME", help="a published model ('models' lists them)")
-    what.add_argument("--resume", type=Path, metavar="FILE", help="weights of a run, instead")
+    what.add_argument("--resume", type=Path, metavar="FILE", help="weights, or folder, of a run")
     parser.add_argument("--weights", metavar="FILE", help="weights for --model (default: its own)")
     parser.add_argument(
         "--to", required=True, choices=export_forms(), help=f"one of {', '.join(export_forms())}"
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     """Load, write, check; print what there is."""
     net, meta, name = _load(options)
     path = options.output or Path(name + export_forms()[options.to])
-    for source in (options.resume, options.weights):
+    for source in (options.resume and run_weights(options.resume), options.weights):
         if source is not None and path.resolve() == Path(source).resolve():
             raise ValueError(f"{path} is the file of weights itself; name another by --output")
     done = export(

@@ -10,7 +10,8 @@ from gluonvision.data.meta import Meta, voc_palette
 from gluonvision.data.pairs import Pair, images_of, pairs_of_folders, pairs_of_list
 
 MASK_FORMATS = ("indices", "colours")
-_FACTS = ("names", "palette", "values", "mask_format", "ignored_value")
+_FACTS = ("names", "palette", "values", "mask_format", "ignored_value", "ignored_colour")
+_IGNORED_COLOUR = (224, 224, 192)  # VOC's
 
 Colour = Sequence[int]
 
@@ -27,8 +28,9 @@ class FolderSegmentationDataset(SegmentationDataset):
     the class: {255: 1} reads 0/255 masks. ``mask_format``: 'indices' (palette or grey of 8 or 16
     bits) or 'colours' (RGB, matched exactly with the palette). ``ignored_value``: the value of
     pixels without a label, 255; masks of 0 and 255 alone are refused until it is given.
+    ``ignored_colour``: the same in masks of colours; VOC's (224, 224, 192) by default.
 
-    What is not given is read from ``root/dataset.json``, an object of the same five keys, or, for
+    What is not given is read from ``root/dataset.json``, an object of the same six keys, or, for
     the names, from ``root/classes.txt``, one a line. ``mode`` (by default what the split is for),
     ``transform`` and the ``options`` as in ``SegmentationDataset``.
 
@@ -49,10 +51,12 @@ class FolderSegmentationDataset(SegmentationDataset):
         values: Mapping[int, int] | None = None,
         mask_format: str | None = None,
         ignored_value: int | None = None,
+        ignored_colour: Colour | None = None,
         **options,
     ):
         self.root, self.split = _folder(root), split
-        given = dict(zip(_FACTS, (names, palette, values, mask_format, ignored_value)))
+        facts = names, palette, values, mask_format, ignored_value, ignored_colour
+        given = dict(zip(_FACTS, facts))
         self._meta = _meta(self.root, {k: v for k, v in given.items() if v is not None})
         images, masks = _files(self.root, split, options.get("skip_broken", False))
         mode = mode or (split if split in MODES else "train")
@@ -72,7 +76,10 @@ def read_meta(root: str | os.PathLike | None) -> Meta:
 def _folder(root: str | os.PathLike | None) -> Path:
     if root is None:
         raise ValueError("folder: pass root= (--data-folder), the folder with your images")
-    return Path(root).expanduser()
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; check the name")
+    return folder
 
 
 def _files(root: Path, split: str | None, may_miss: bool) -> tuple[list[Path], list[Path] | None]:
@@ -110,14 +117,16 @@ def _build(facts: dict) -> Meta:
     names = tuple(str(name) for name in facts["names"])
     palette = facts.get("palette") or voc_palette(min(len(names), 256))
     palette = tuple(tuple(int(channel) for channel in colour) for colour in palette)
+    ignored_colour = tuple(int(channel) for channel in facts.get("ignored_colour", _IGNORED_COLOUR))
     values = tuple((int(k), int(v)) for k, v in dict(facts.get("values", {})).items())
     _check(names, palette, values, facts.get("mask_format", "indices"))
+    _check_ignored_colour(ignored_colour, palette if "ignored_colour" in facts else ())
     return Meta(
         "folder",
         names,
         palette,
         ignored_value=int(facts.get("ignored_value", 255)),
-        ignored_colour=(224, 224, 192),
+        ignored_colour=ignored_colour,
         background=0 if names[0] == "background" else None,
         values=values,
         masks=facts.get("mask_format", "indices"),
@@ -130,12 +139,25 @@ def _check(names: tuple, palette: tuple, values: tuple, mask_format: str) -> Non
         raise ValueError(f"{len(names)} names, some of them twice: {names}; each class needs one")
     if len(palette) != len(names):
         raise ValueError(f"{len(palette)} colours for {len(names)} names; give one for each")
-    if any(len(c) != 3 or min(c) < 0 or max(c) > 255 for c in palette):
+    if not all(map(_is_colour, palette)):
         raise ValueError("a colour is (R, G, B), each 0 to 255")
     if any(not -1 <= label < len(names) for _, label in values):
         raise ValueError(f"values {dict(values)}: a class is -1 to {len(names) - 1}")
     if mask_format not in MASK_FORMATS:
         raise ValueError(f"mask_format {mask_format!r}: expected {' or '.join(MASK_FORMATS)}")
+
+
+def _check_ignored_colour(colour: tuple, palette: tuple) -> None:
+    if not _is_colour(colour):
+        raise ValueError(f"ignored_colour {colour}: a colour is (R, G, B), each 0 to 255")
+    if colour in palette:
+        raise ValueError(
+            f"ignored_colour {colour} is class {palette.index(colour)}'s; give another"
+        )
+
+
+def _is_colour(colour: tuple) -> bool:
+    return len(colour) == 3 and min(colour) >= 0 and max(colour) <= 255
 
 
 def _read_facts(path: Path) -> dict:
@@ -145,8 +167,10 @@ def _read_facts(path: Path) -> dict:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: is no JSON ({error})") from error
-    if not isinstance(facts, dict) or set(facts) - set(_FACTS):
+    if not isinstance(facts, dict):
         raise ValueError(f"{path}: expected an object of {', '.join(_FACTS)}")
+    if unknown := sorted(set(facts) - set(_FACTS)):
+        raise ValueError(f"{path}: {unknown[0]!r} is none of its keys, {', '.join(_FACTS)}")
     return facts
 
 

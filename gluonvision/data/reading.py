@@ -97,7 +97,8 @@ def _pillow_indices(path: str | os.PathLike) -> np.ndarray:
         raise ValueError(
             f"{path}: a mask must hold class numbers (palette or grey), this file holds colours "
             f"(Pillow mode {picture.mode}); use the original palette file, saved without "
-            ".convert('RGB'), or the data set 'folder' with mask_format='colours' and a palette"
+            ".convert('RGB'), or the data set 'folder' with mask_format='colours' and a palette "
+            "(in its dataset.json)"
         )
     return np.asarray(picture)
 
@@ -163,7 +164,8 @@ def _unknown_colour(pixels: np.ndarray, wrong: np.ndarray, path, meta: Meta) -> 
     return (
         f"{path}: colour {colour} at row {row}, column {column} ({same} pixels, and {others} "
         f"further unknown colours) is not in the palette of {meta.name}; add it to the palette, or "
-        "export the mask again as PNG without smoothing (JPEG changes colours)"
+        "say that it means not labelled (ignored_colour in dataset.json), or export the mask "
+        "again as PNG without smoothing (JPEG changes colours)"
     )
 
 
@@ -221,7 +223,8 @@ def _check_labels(labels: np.ndarray, values: np.ndarray, path, meta: Meta) -> n
     raise ValueError(
         f"{path}: label {values[row, column]} at row {row}, column {column} ({wrong.sum()} such "
         f"pixels); {meta.name} has {first} to {last}, and {meta.ignored_value} for ignored: map "
-        "the values to class numbers, or choose the data set that they belong to"
+        "the values to class numbers, or choose the data set that they belong to (a folder's "
+        "classes are in its classes.txt)"
     )
 
 
@@ -231,5 +234,6 @@ def _refuse_binary(values: np.ndarray, path, meta: Meta) -> None:
         raise ValueError(
             f"{path}: holds 0 and 255 alone, which reads as class 0 ({meta.classes[0]}) and "
             "ignored; if 255 is a class, say so with values={255: 1}; if it does mean ignored, "
-            "with ignored_value=255"
+            'with ignored_value=255 (in dataset.json {"values": {"255": 1}} or '
+            '{"ignored_value": 255})'
         )

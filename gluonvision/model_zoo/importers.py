@@ -15,6 +15,8 @@ from gluonvision.model_zoo import legacy_names, weights
 
 # What DataParallel, DistributedDataParallel and torch.compile put before every name.
 _CONTAINERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
+# Only in ResNets that begin with three convolutions: GluonCV's of segmentation.
+_DEEP_STEM = "pretrained.conv1.0.weight"
 # Each rule is (pattern, replacement); a name takes the first rule whose pattern it begins with.
 _TORCHVISION_SEGMENTATION = (
     (r"backbone\.", "pretrained."),
@@ -124,6 +126,8 @@ def load_weights(
             n: own[n] if _has_other_outputs(a, wanted.get(n)) else a for n, a in arrays.items()
         }
     source = f"the weights of {name} in {path}" if name else f"the weights in {path}"
+    if _DEEP_STEM in arrays.keys() - wanted.keys():
+        source += " (of a backbone such as resnet50_v1s, which GluonCV calls resnet50)"
     set_parameters(net, arrays, allow_missing, ignore_extra, source)
 
 

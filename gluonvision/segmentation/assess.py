@@ -14,7 +14,7 @@ from gluonvision.metrics import SegmentationScores, bootstrap
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.model_zoo.weights import find_weights, get_weights
 from gluonvision.segmentation import build, report, server_masks
-from gluonvision.segmentation.checkpoint import BEST, CONFIG, load_run
+from gluonvision.segmentation.checkpoint import BEST, CONFIG, load_run, run_weights
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.confusion_figure import draw_confusion
 from gluonvision.segmentation.environment import describe_environment
@@ -120,20 +120,12 @@ def write_masks(config: TrainConfig) -> Path:
 
 
 def assess_run(weights: str, **options) -> Assessment:
-    """The assessment of a run's weights, which lie beside its configuration.
+    """The assessment of a run, named by its weights or its folder, as for ``run_weights``.
 
     ``options`` are fields of ``Assessment``; data set and data folder default to the run's.
     """
-    path = Path(weights)
-    if is_state(weights):
-        raise ValueError(f"{weights} is a state; name its run's checkpoint.params instead")
-    if not path.with_name(CONFIG).is_file():
-        raise FileNotFoundError(
-            f"{path.with_name(CONFIG)}: no such file; weights of a run lie beside the "
-            "configuration that it saved; for others there is main.py --eval --resume FILE"
-        )
+    path = run_weights(weights)
     config = TrainConfig.from_json(path.with_name(CONFIG))
-    _check_exists(path)
     return Assessment(
         partial(_run_on, path),
         f"{config.model}, {config.backbone}",

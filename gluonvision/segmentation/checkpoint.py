@@ -73,23 +73,41 @@ def check_weights(path: Path) -> None:
             )
 
 
-def load_run(weights: Path):
-    """The model that a run trained, and its data set, from its weights' file.
+def run_weights(file_or_folder: str | os.PathLike) -> Path:
+    """A run's weights, named by their file or by the run's folder, which means the last.
 
-    The data set is a name, or, for a ``folder``, its facts: those that the run saved, or, where it
-    is older than such files, those that lie in the data's folder.
+    Raises ValueError for a state, FileNotFoundError where no weights, or no configuration beside
+    them, are there.
     """
+    named = Path(file_or_folder)
+    weights = named / WEIGHTS if named.is_dir() else named
     if is_state(weights):
         raise ValueError(
             f"{weights} is a state, to go on training from; name the weights of its run: "
             f"{weights.parent.parent / WEIGHTS}"
         )
-    path = weights.with_name(CONFIG)
-    if not path.is_file():
+    if not weights.is_file():
         raise FileNotFoundError(
-            f"{path}: no such file; weights of a run lie beside the configuration that it saved"
+            f"{weights}: no such file; name the folder of a run (runs/DATASET/MODEL/CHECKNAME), or "
+            f"the weights in it ({WEIGHTS}, {BEST})"
         )
-    config = TrainConfig.from_json(path)
+    if not weights.with_name(CONFIG).is_file():
+        raise FileNotFoundError(
+            f"{weights.with_name(CONFIG)}: no such file; weights of a run lie beside the "
+            "configuration that it saved; others are loaded by get_model(NAME, pretrained=FILE), "
+            "and scored by main.py --eval --resume FILE"
+        )
+    return weights
+
+
+def load_run(weights: str | os.PathLike):
+    """The model that a run trained, and its data set; ``weights`` as for ``run_weights``.
+
+    The data set is a name, or, for a ``folder``, its facts: those that the run saved, or, where it
+    is older than such files, those that lie in the data's folder.
+    """
+    weights = run_weights(weights)
+    config = TrainConfig.from_json(weights.with_name(CONFIG))
     facts = _saved_facts(weights) or dataset_meta(config.dataset, config.data_folder)
     net = get_segmentation_model(
         config.model, facts, config.backbone, pretrained_base=False, **model_options(config)

@@ -36,6 +36,11 @@ class Prediction:
     meta: Meta
     scores: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in self.shares())
+        return f"<Prediction, {width}x{height}: {found}>"
+
     def mask_image(self) -> Image.Image:
         """The mask as the data set's own files have it: Pillow mode P, with its colours."""
         return get_mask(self.mask, self.meta)
@@ -135,7 +140,8 @@ def pixels_of(image: Picture) -> np.ndarray:
     if isinstance(image, Image.Image):
         return picture_pixels(image, deep=True)
     array = np.asarray(image)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or not array.size:
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= 4)
+    if array.dtype != np.uint8 or not fits or not array.size:
         raise ValueError(
             f"image: {array.dtype} {array.shape}, expected uint8 (H, W, 3), RGB, values 0 to 255, "
             "or (H, W), grey; or a file's path, or a Pillow image"

@@ -178,8 +178,10 @@ def test_a_mask_that_a_server_would_refuse_is_told(weights, images):
 
 
 def test_mistakes_are_told(weights, camvid, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+    (tmp_path / "net.params").touch()
+    with pytest.raises(FileNotFoundError, match=r"config\.json.*main\.py --eval"):
         assess_run(str(tmp_path / "net.params"))
+    assert assess_run(str(weights.parent)).weights == weights.with_name("checkpoint.params")
     with pytest.raises(FileNotFoundError, match="other.params: no such file"):
         assess_run(str(weights.with_name("other.params")))
     with pytest.raises(ValueError, match="resnet50_v1b is published for no data set"):

@@ -282,6 +282,12 @@ def test_another_backbone(saved):
         load_weights(net, saved)
 
 
+def test_a_backbone_that_gluoncv_calls_otherwise_is_named(tmp_path):
+    FCN(3, "resnet50_v1s", pretrained_base=False).save_parameters(str(tmp_path / "a.params"))
+    with pytest.raises(ValueError, match="such as resnet50_v1s, which GluonCV calls resnet50"):
+        load_weights(FCN(3, "resnet50", pretrained_base=False), tmp_path / "a.params")
+
+
 def test_an_auxiliary_head_too_many(saved):
     net = FCN(21, "resnet18_v1b", pretrained_base=False)
     with pytest.raises(ValueError, match=r"extra: auxlayer\.block\.0\.weight.*aux"):

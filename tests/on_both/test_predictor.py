@@ -48,7 +48,10 @@ def test_grey_arrays_are_pictures_too(net, predictor, image):
         np.testing.assert_array_equal(predictor(form).mask, expected)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((4, 5, 3)), np.zeros((0, 3, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((4, 5, 3)), np.zeros((0, 3, 3), np.uint8), np.zeros((3, 8, 9), np.uint8)],
+)
 def test_what_is_no_picture_is_refused(predictor, wrong):
     with pytest.raises(ValueError, match=r"expected uint8 \(H, W, 3\)"):
         predictor(wrong)
@@ -67,6 +70,7 @@ def test_a_prediction_draws_itself(predictor, image):
     np.testing.assert_array_equal(np.asarray(prediction.mask_image()), prediction.mask)
     assert prediction.overlay().height > prediction.overlay(legend=False).height == 40
     names, shares = zip(*prediction.shares())
+    assert repr(prediction).startswith(f"<Prediction, 56x40: {names[0]} {100 * shares[0]:.1f} %")
     assert sum(shares) == pytest.approx(1) and set(names) <= set(get_meta("camvid").classes)
 
 
@@ -105,6 +109,19 @@ def test_a_run_is_enough_without_its_data(folder_run, image):
         predictor = Predictor.load(named, device=backend.cpu())
         assert predictor.meta.classes == ("soil", "plant", "weed")
         assert set(np.unique(predictor(image).mask)) <= {0, 1, 2}
+
+
+def test_what_is_no_run_is_named(folder_run):
+    absent = folder_run.parent / "absent"
+    for named in (absent, absent / "best.params"):
+        with pytest.raises(FileNotFoundError, match=rf"{named}: no such file"):
+            Predictor.load(named)
+    absent.mkdir()
+    with pytest.raises(FileNotFoundError, match=r"absent/checkpoint\.params: no such file"):
+        Predictor.load(absent)
+    (absent / "other.params").touch()
+    with pytest.raises(FileNotFoundError, match=r"config\.json.*get_model"):
+        Predictor.load(absent / "other.params")
 
 
 def test_a_run_from_before_such_files_asks_its_data(folder_run):

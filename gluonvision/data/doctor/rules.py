@@ -37,7 +37,8 @@ KINDS = {
     "missing-mask": Kind(
         "error",
         "masks of listed images are not there",
-        "unpack the archive again, or take the images off the list",
+        "unpack the archive again, or take the images off the list; in a folder of your own a mask "
+        "is called as its image, or train.txt names both in a line",
     ),
     "broken-image": Kind(
         "error",
@@ -62,13 +63,15 @@ KINDS = {
     "wrong-values": Kind(
         "error",
         "masks hold values that the data set does not have",
-        "map the values to class numbers, or choose the data set that they belong to",
+        "map the values to class numbers, or choose the data set that they belong to; of a folder "
+        "of your own classes.txt names every class, and dataset.json says what values and colours "
+        "mean (docs/datasets.md)",
     ),
     "colour-mask": Kind(
         "error",
         "masks are not class numbers of 8 or 16 bits, but colours",
         "use the original palette files, saved without .convert('RGB'), or the data set 'folder' "
-        "with mask_format='colours' and a palette",
+        'with {"mask_format": "colours", "palette": [[R, G, B], ...]} in its dataset.json',
     ),
     "number-mask": Kind(
         "error",
@@ -83,8 +86,8 @@ KINDS = {
     "binary-mask": Kind(
         "warning",
         "masks hold 0 and 255 alone, as black-and-white masks do",
-        "if 255 means the object, make it that class's number (data set 'folder': values={255: 1}):"
-        " as it stands it is not a class",
+        "if 255 means the object, make it that class's number (data set 'folder': "
+        '{"values": {"255": 1}} in its dataset.json): as it stands it is not a class',
     ),
     "unlabelled-image": Kind(
         "warning",

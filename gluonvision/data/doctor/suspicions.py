@@ -190,7 +190,8 @@ def _unmatched(source: Source) -> Iterator[Finding]:
             "warning",
             "mask-without-image",
             "masks lie there without an image of their name",
-            "rename the one or the other: an image and its mask share a name",
+            "rename the one or the other: an image and its mask share a name; or, in a folder of "
+            "your own, name both in a line of train.txt",
             tuple(masks.examples),
             masks.count,
         )
