@@ -1,6 +1,12 @@
 """The operators of the vocabulary, with MXNet's names and meanings, over torch.
 
-A name stands here only if a model or a loss of this library, or the tutorial, uses it.
+A name stands here only if a model or a loss of this library, or the tutorial, uses it. Beside those
+below: ``relu``, ``exp``, ``expm1``, ``zeros_like``, ``ones_like``, ``where``, ``broadcast_sub``,
+``broadcast_div``, ``broadcast_equal`` and ``broadcast_lesser_equal``, which are torch's own
+functions; and ``contrib`` with ``AdaptiveAvgPooling2D(data, output_size)``,
+``BilinearResize2D(data, like=None, height=None, width=None, mode="size", align_corners=True)``,
+``arange_like(data, axis)``, ``foreach(body, data, init_states)`` and
+``index_copy(old_tensor, index_vector, new_tensor)``.
 """
 
 from types import SimpleNamespace
