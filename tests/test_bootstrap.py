@@ -79,3 +79,5 @@ def test_refuses_what_makes_no_interval(options):
         bootstrap(scored(1).images, **options)
     with pytest.raises(ValueError, match="1 images"):
         bootstrap(scored(1).images[:1])
+    with pytest.raises(ValueError, match="per_image=True"):
+        bootstrap(None)

@@ -202,6 +202,8 @@ def test_a_view_of_the_parameters_follows_the_model_to_another_type():
     parameters = net.collect_params()
     net.double()
     parameters["pretrained.bn1.running_mean"].set_data(np.full(64, 7.0))
+    with pytest.raises(ValueError, match=r"shape \(1,\): expected \(64,\)"):
+        parameters["pretrained.bn1.running_mean"].set_data(np.ones(1))
     assert net.pretrained.bn1.running_mean.unique().tolist() == [7.0]
 
 

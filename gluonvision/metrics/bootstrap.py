@@ -32,6 +32,8 @@ def bootstrap(
     of one video are not, and make the intervals too narrow. Raises ValueError for fewer than two
     images or values out of range.
     """
+    if images is None:
+        raise ValueError("there are no scores of single images; keep them: per_image=True")
     if len(images) < 2 or resamples < 1 or not 0 < confidence < 1:
         raise ValueError(
             f"{len(images)} images, {resamples} resamples, confidence {confidence}: expected at "

@@ -135,9 +135,12 @@ class Parameter:
         return self.tensor.grad
 
     def set_data(self, data):
-        """Copy ``data`` (tensor or array) into the model."""
+        """Copy ``data`` (tensor or array) of the same shape into the model."""
+        data = torch.as_tensor(data)
+        if data.shape != self.tensor.shape:
+            raise ValueError(f"shape {tuple(data.shape)}: expected {tuple(self.tensor.shape)}")
         with torch.no_grad():
-            self.tensor.copy_(torch.as_tensor(data))
+            self.tensor.copy_(data)
 
     def zero_grad(self):
         """Set the gradient to zero, if there is one."""
