@@ -75,7 +75,9 @@ class Trainer:
         return total
 
     def _loss_of(self, x, label):
-        if x.dim() == 4 and (len(x), *x.shape[2:]) != tuple(label.shape):
+        # What else a label may be, a loss of one's own knows.
+        sizes = [(len(array), *array.shape[-2:]) for array in (x, label)]
+        if x.dim() == 4 and label.dim() >= 3 and sizes[0] != sizes[1]:
             raise ValueError(
                 f"images {tuple(x.shape)} and labels {tuple(label.shape)}: expected (N, C, H, W) "
                 "and (N, H, W) of one size"
