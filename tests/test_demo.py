@@ -13,6 +13,7 @@ from gluonvision.__main__ import run_command
 from gluonvision.commands import demo
 from gluonvision.segmentation import Predictor, TrainConfig, predict
 from gluonvision.segmentation.checkpoint import load_run, save_run
+from gluonvision.segmentation.predict_files import find_sources
 from gluonvision.segmentation.predict_video import OverlayVideo
 from gluonvision.utils.download import DownloadError
 
@@ -112,6 +113,24 @@ def test_two_files_of_one_name_keep_their_endings(run, images, tmp_path):
     assert run("in/a.png", "in/a.jpg", "--output-folder", "out")[0] == 0
     assert "a.jpg_mask.png" in files_in(tmp_path / "out")
     assert "a.png_mask.png" in files_in(tmp_path / "out")
+
+
+def test_two_files_of_one_name_in_two_folders_are_both_segmented(run, images, tmp_path):
+    Image.fromarray(picture(9)).save("in/sub/b.jpg")
+    folder = images / "sub"  # the folder's files are named twice: in another way, once more
+    code, out, _ = run("in/b.jpg", "in/sub", folder, "in/a.png", "--output-folder", "out")
+    assert code == 0 and "4 files segmented" in out and "passed over" not in out
+    masks = [name for name in files_in(tmp_path / "out") if name.endswith("_mask.png")]
+    assert masks == ["a_mask.png", "b_mask.png", "sub/b_mask.png", "sub/c_mask.png"]
+    sources, _ = find_sources(["in/b.jpg", "in/sub/b.jpg"] * 2, Path("out"))
+    assert [source.stem for source in sources] == [Path("out/b"), Path("out/sub/b")]
+
+
+def test_an_ending_kept_is_not_another_files_name(images):
+    Image.fromarray(picture(9)).save("in/a.jpg")
+    Image.fromarray(picture(9)).save("in/a.png.jpg")
+    sources, _ = find_sources(["in"], Path())
+    assert len({source.stem for source in sources}) == len(sources) == 5
 
 
 BAD = {

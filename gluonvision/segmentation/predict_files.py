@@ -3,6 +3,8 @@
 import dataclasses
 import glob
 import itertools
+import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -41,20 +43,39 @@ def find_sources(names: Sequence[str], folder: Path) -> tuple[list[Source], list
 
     A name is a file's, a folder's (images and videos in it and below, whose folders are kept), or
     a pattern such as ``'*.jpg'``. What was itself written as a result is none. Two files whose
-    results would have one name keep their endings.
+    results would have one name keep their endings, and all keep their folders where these are what
+    tells two apart.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, Source] = {}
     problems = []
     for name in names:
         files = _files(name)
         if not files:
             problems.append(_nothing(name))
-        found |= {path: stem for path, stem in files.items() if path not in found}
-    taken = [stem.with_suffix("") for stem in found.values()]
+        for path, below in files.items():
+            found.setdefault(os.path.abspath(path), Source(path, below))
+    stems = _stems(found)
     return [
-        Source(path, folder / (stem if taken.count(stem.with_suffix("")) > 1 else bare))
-        for (path, stem), bare in zip(found.items(), taken)
+        Source(source.path, folder / stem) for source, stem in zip(found.values(), stems)
     ], problems
+
+
+def _stems(found: dict[str, Source]) -> list[Path]:
+    """A name of its own for the results of each file, as short as can be."""
+    below = [source.stem for source in found.values()]
+    if len(set(short := _without_endings(below))) == len(found):
+        return short
+    shared = os.path.commonpath([os.path.dirname(path) for path in found])
+    whole = [Path(os.path.relpath(path, shared)) for path in found]
+    short = _without_endings(whole)
+    return short if len(set(short)) == len(found) else whole
+
+
+def _without_endings(stems: list[Path]) -> list[Path]:
+    """Without their endings, but for those that would be of one name then."""
+    bare = [stem.with_suffix("") for stem in stems]
+    number = Counter(bare)
+    return [stem if number[short] > 1 else short for stem, short in zip(stems, bare)]
 
 
 def _nothing(name: str) -> str:
