@@ -191,6 +191,12 @@ class TestFiles:
         assert image.shape == (16, 8, 3)
         assert image[:8].min() == 255 and image[8:].max() == 0
 
+    @pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+    def test_a_picture_with_damaged_exif_data_is_left_as_it_lies(self, tmp_path, ending):
+        path = tmp_path / f"damaged.{ending}"
+        Image.new("RGB", (16, 8)).save(path, exif=b"Exif\0\0garbagegarbage")
+        assert read_image(path).shape == (8, 16, 3)
+
     def test_grey_picture_becomes_rgb(self, tmp_path):
         Image.fromarray(np.full((4, 5), 7, np.uint8)).save(tmp_path / "grey.png")
         assert np.array_equal(read_image(tmp_path / "grey.png"), np.full((4, 5, 3), 7))

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from gluonvision import backend, model_zoo
@@ -124,6 +125,12 @@ def test_two_files_of_one_name_in_two_folders_are_both_segmented(run, images, tm
     assert masks == ["a_mask.png", "b_mask.png", "sub/b_mask.png", "sub/c_mask.png"]
     sources, _ = find_sources(["in/b.jpg", "in/sub/b.jpg"] * 2, Path("out"))
     assert [source.stem for source in sources] == [Path("out/b"), Path("out/sub/b")]
+
+
+def test_a_tiff_of_strange_tags_is_no_result(images):
+    tag = (270, "B", 2, b"ab", True)  # the description, of numbers
+    tifffile.imwrite("in/d.tif", picture(9), photometric="rgb", extratags=[tag], metadata=None)
+    assert len(find_sources(["in"], Path())[0]) == 4
 
 
 def test_an_ending_kept_is_not_another_files_name(images):

@@ -124,6 +124,33 @@ def test_half_a_file_is_an_error_that_names_it(pixels, name, share, tmp_path):
     assert sorted(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_damaged_exif_data_turn_nothing(pixels, name, tmp_path):
+    Image.fromarray(pixels).save(tmp_path / name, exif=b"Exif\0\0garbagegarbage")
+    assert large_read.image_size(tmp_path / name) == (203, 217)
+    assert read(tmp_path / name)[0].shape == pixels.shape
+
+
+@pytest.mark.parametrize("strip", [0, 3])
+def test_a_damaged_strip_is_an_error_that_names_its_file(pixels, strip, tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", compression="lzw", rowsperstrip=40)
+    with tifffile.TiffFile(path) as file:
+        at, size = (n[strip] for n in (file.pages[0].dataoffsets, file.pages[0].databytecounts))
+    content = bytearray(path.read_bytes())
+    content[at : at + size] = b"\xff" * size
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.tif: is damaged"):
+        read(path)
+
+
+def test_a_png_by_the_name_of_a_tiff_is_read(pixels, tmp_path):
+    Image.fromarray(pixels).save(tmp_path / "a.tif", format="png")
+    np.testing.assert_array_equal(read(tmp_path / "a.tif")[0], pixels)
+    predict_large(in_windows(64), tmp_path / "a.tif", tmp_path / "m.tif", progress=False)
+    assert tifffile.imread(tmp_path / "m.tif").shape == (203, 217)
+
+
 def test_a_flipped_bit_in_a_png_is_found(pixels, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.png")
     content = bytearray((tmp_path / "a.png").read_bytes())

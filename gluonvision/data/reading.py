@@ -14,6 +14,7 @@ from gluonvision.data.matfile import read_sbd_mask
 from gluonvision.data.meta import Meta, get_meta
 
 IGNORED = -1
+ORIENTATION = 0x0112  # EXIF's tag
 _MASK_MODES = ("P", "L", "1", "I", "I;16")
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
@@ -35,6 +36,24 @@ def read_image(path: str | os.PathLike, deep: bool = False) -> np.ndarray:
         raise ValueError(f"{path}: {error}") from error
 
 
+def upright(picture: Image.Image) -> Image.Image:
+    """A Pillow image turned upright by its EXIF orientation; as it is where that is damaged."""
+    picture.load()
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # what Pillow's decoders raise for damaged EXIF data: anything
+        return picture
+
+
+def orientation(picture: Image.Image) -> int:
+    """The EXIF orientation of a Pillow image; 1, upright, also where it is damaged."""
+    picture.load()
+    try:
+        return picture.getexif().get(ORIENTATION, 1)
+    except Exception:
+        return 1
+
+
 def picture_pixels(picture: Image.Image, deep: bool = False) -> np.ndarray:
     """A Pillow image as uint8 (H, W, 3), RGB, turned upright by its EXIF orientation.
 
@@ -44,7 +63,7 @@ def picture_pixels(picture: Image.Image, deep: bool = False) -> np.ndarray:
     Raises ValueError for grey of more than 8 bits, where it is not ``deep``, and in any case for
     floats, 32 bits, and 16 of which the upper four are empty: numbers whose white nobody knows.
     """
-    picture = ImageOps.exif_transpose(picture)
+    picture = upright(picture)
     if picture.mode in _DEEP_MODES:
         picture = Image.fromarray(_upper_half(np.asarray(picture), picture.mode, deep))
     if picture.has_transparency_data:
@@ -181,8 +200,7 @@ def _content(path: str | os.PathLike) -> bytes:
 def _read(path: str | os.PathLike, convert: Callable):
     try:
         with Image.open(path) as picture:
-            picture.load()
-            return convert(ImageOps.exif_transpose(picture))
+            return convert(upright(picture))
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{path}: no such file; check the name, or unpack the archive again if it is a data "

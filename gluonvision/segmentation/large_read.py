@@ -17,11 +17,10 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from gluonvision.data.reading import picture_pixels
+from gluonvision.data.reading import ORIENTATION, picture_pixels
 
 logger = logging.getLogger(__name__)
 
-_ORIENTATION = 0x0112
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIECE = 1 << 20
 _STRIP = 256
@@ -86,21 +85,25 @@ def any_size() -> Iterator[None]:
 def _header(path: Path) -> tuple[tuple[int, int], bool]:
     try:
         with any_size(), Image.open(path) as picture:
-            return picture.size, _exif(picture).get(_ORIENTATION, 1) == 1
+            return picture.size, _is_upright(picture)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file; check the name") from None
-    except OSError as error:
+    except Exception as error:  # whatever Pillow's decoders stumble over
         raise ValueError(
             f"{path}: cannot be read as a picture ({error}); fetch or save it again"
         ) from error
 
 
-def _exif(picture: Image.Image) -> Image.Exif:
-    if picture.format != "PNG":
-        return picture.getexif()
-    exif = Image.Exif()  # Pillow would decode a PNG to look for it
-    exif.load(picture.info.get("exif", b""))
-    return exif
+def _is_upright(picture: Image.Image) -> bool:
+    """By its EXIF data, or because these are damaged."""
+    try:
+        if picture.format != "PNG":
+            return picture.getexif().get(ORIENTATION, 1) == 1
+        exif = Image.Exif()  # Pillow would decode a PNG to look for it
+        exif.load(picture.info.get("exif", b""))
+        return exif.get(ORIENTATION, 1) == 1
+    except Exception:
+        return True
 
 
 def _whole(path: Path, size: tuple[int, int], trusted: bool) -> Rows:
@@ -112,7 +115,7 @@ def _whole(path: Path, size: tuple[int, int], trusted: bool) -> Rows:
             f"{path}: {size[0]} x {size[1]} pixels, in a format that is decoded whole; if you know "
             "where it comes from, say --large, or convert it to PNG or TIFF"
         ) from error
-    except Exception as error:  # whatever Pillow's decoders stumble over
+    except Exception as error:
         raise ValueError(
             f"{path}: cannot be read as a picture ({error}); fetch or save it again"
         ) from error
@@ -266,14 +269,16 @@ def _tiff_rows(stack: contextlib.ExitStack, path: Path) -> Rows | None:
     except ImportError:
         logger.warning("pip install 'gluonvision[large]' reads TIFF by parts; %s is not", path)
         return None
-    page: Any = stack.enter_context(tifffile.TiffFile(path)).pages[0]
-    if not _is_simple(page, tifffile):
-        return None
     try:
+        page: Any = stack.enter_context(tifffile.TiffFile(path)).pages[0]
+        if not _is_simple(page, tifffile):
+            return None
         next(page.segments(maxworkers=1, buffersize=1), None)
-    except ValueError as error:  # a compression that needs another library
+    except ValueError as error:  # no TIFF, or a compression that needs another library
         logger.warning("%s is decoded whole: %s", path, error)
         return None
+    except Exception as error:  # whatever the decoders stumble over
+        raise _damaged(path, error) from error
     return Rows(page.imagelength, page.imagewidth, _tiff_parts(page, path))
 
 
@@ -304,10 +309,12 @@ def _tiff_parts(page, path: Path) -> Iterator[np.ndarray]:
                 rows[:, left : left + wide] = data[0, :height, :wide]
             if left + wide == width:
                 yield _tiff_colours(page, rows)
-    except (ValueError, OSError, RuntimeError, struct.error, zlib.error) as error:
-        raise ValueError(
-            f"{path}: is damaged or truncated ({error}); fetch or save it again"
-        ) from error
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path}: is damaged or truncated ({error}); fetch or save it again")
 
 
 def _tiff_colours(page, rows: np.ndarray) -> np.ndarray:

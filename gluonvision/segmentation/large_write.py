@@ -47,11 +47,14 @@ def geographic_tags(path: Path) -> list[tuple]:
         return []
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
-        page: Any = file.pages[0]
-        tags = page.tags
-        found = [tags[code] for code in _GEOGRAPHIC if code in tags]
-        return [(tag.code, tag.dtype, tag.count, tag.value, True) for tag in found]
+    try:
+        with tifffile.TiffFile(path) as file:
+            page: Any = file.pages[0]
+            tags = page.tags
+            found = [tags[code] for code in _GEOGRAPHIC if code in tags]
+            return [(tag.code, tag.dtype, tag.count, tag.value, True) for tag in found]
+    except tifffile.TiffFileError:  # another kind of picture by a TIFF's name
+        return []
 
 
 def _write_png(file: IO[bytes], parts, size, palette: np.ndarray, note: str) -> None:

@@ -147,7 +147,7 @@ def _note(path: Path) -> str | None:
                 return picture.info.get(NOTE)
             text = picture.getexif().get(_DESCRIPTION, "")
             return text if text.startswith(NOTE_BEGINS) else None
-    except (OSError, ValueError):
+    except Exception:  # whatever Pillow's decoders stumble over
         return None
 
 

@@ -8,11 +8,9 @@ import numpy as np
 from PIL import Image
 from starlette.requests import Request
 
-from gluonvision.data.reading import picture_pixels
+from gluonvision.data.reading import orientation, picture_pixels
 from gluonvision.web.errors import Refused
 from gluonvision.web.limits import MEGA, Limits
-
-_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def _pixels(picture: Image.Image) -> np.ndarray:
 
 
 def _browsers_show(picture: Image.Image) -> bool:
-    turned = picture.format != "JPEG" and picture.getexif().get(_ORIENTATION, 1) != 1
+    turned = picture.format != "JPEG" and orientation(picture) != 1
     return picture.format != "TIFF" and getattr(picture, "n_frames", 1) == 1 and not turned
 
 

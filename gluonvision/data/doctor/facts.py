@@ -12,6 +12,7 @@ from PIL import Image
 
 from gluonvision.data.matfile import read_sbd_mask
 from gluonvision.data.meta import Meta
+from gluonvision.data.reading import orientation
 
 # What Pillow can open as a mask of numbers; in every other mode the file holds colours.
 NUMBER_MODES = ("P", "L", "1", "I", "I;16")
@@ -19,7 +20,6 @@ NUMBER_MODES = ("P", "L", "1", "I", "I;16")
 LABELS = "labels"
 # Formats whose pixels are not those that were saved.
 LOSSY = ("JPEG", "MPO")
-_ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
@@ -136,15 +136,15 @@ def _open(path) -> Image.Image:
 
 
 def _image_facts(picture: Image.Image) -> Photo:
-    orientation = picture.getexif().get(_ORIENTATION, 1)
+    turn = orientation(picture)
     # The size goes in as well: 2x8 and 4x4 black pixels are not the same picture.
     digest = hashlib.blake2b(f"{picture.size}{picture.mode}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(picture).data)
     return Photo(
-        size=_upright(picture.size, orientation),
+        size=_upright(picture.size, turn),
         mode=picture.mode,
         format=picture.format or "",
-        orientation=orientation,
+        orientation=turn,
         transparent="A" in picture.mode or "transparency" in picture.info,
         digest=digest.digest(),
     )
@@ -152,8 +152,7 @@ def _image_facts(picture: Image.Image) -> Photo:
 
 def _picture_mask(path, meta: Meta) -> Mask:
     with _open(path) as picture:
-        picture.load()
-        size = _upright(picture.size, picture.getexif().get(_ORIENTATION, 1))
+        size = _upright(picture.size, orientation(picture))
         facts = size, picture.mode, picture.format or ""
         found = _value_counts(picture, meta)
         return Mask(*facts) if found is None else Mask(*facts, *found, _colours(picture, *found))

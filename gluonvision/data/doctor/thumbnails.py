@@ -2,11 +2,12 @@
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from gluonvision.data.doctor.facts import Pair, mask_values
 from gluonvision.data.doctor.rules import WRONG, labels_of
 from gluonvision.data.meta import Meta
+from gluonvision.data.reading import upright
 from gluonvision.utils.page import picture_uri
 
 WIDTH, HEIGHT = 240, 180
@@ -30,9 +31,9 @@ def thumbnail(pair: Pair, meta: Meta) -> str:
 def _small_image(pair: Pair) -> np.ndarray:
     with Image.open(pair.image) as picture:
         picture.draft("RGB", (2 * WIDTH, 2 * HEIGHT))
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
-    upright.thumbnail((WIDTH, HEIGHT))
-    return np.array(upright)
+        image = upright(picture).convert("RGB")
+    image.thumbnail((WIDTH, HEIGHT))
+    return np.array(image)
 
 
 def _with_mask(image: np.ndarray, pair: Pair, meta: Meta) -> np.ndarray:
