@@ -104,6 +104,32 @@ def test_kinds_of_tiff(pixels, tmp_path):
     np.testing.assert_array_equal(read(path)[0], pixels)
 
 
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif", "rgba.tif"])
+def test_twelve_bits_are_not_taken_for_sixteen(pixels, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(large_read, "_PART", 3000)
+    path, mask = tmp_path / name, tmp_path / "mask.png"
+    for most, is_dark in ((4095, True), (4096, False), (0, False)):
+        write_deep(path, (pixels > 250).astype(np.uint16) * most)
+        if is_dark:
+            with pytest.raises(ValueError, match=rf"{name}: .*upper four are empty .*up to 4095"):
+                predict_large(in_windows(64), path, mask, progress=False)
+            assert sorted(tmp_path.iterdir()) == [path]
+        else:
+            assert read(path)[0].max() == most >> 8
+
+
+def write_deep(path, values):
+    """Pictures of 16 bits, whose alpha, if there is any, has them all."""
+    if path.name == "rgba.tif":
+        alpha = np.full_like(values[..., :1], 0xFFFF)
+        rows = np.concatenate([values, alpha], 2)
+        tifffile.imwrite(path, rows, photometric="rgb", extrasamples=["unassalpha"])
+    elif path.suffix == ".tif":
+        tifffile.imwrite(path, values[..., 0], photometric="minisblack", rowsperstrip=40)
+    else:
+        Image.fromarray(values[..., 0]).save(path)
+
+
 def test_what_is_to_be_turned_is(pixels, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

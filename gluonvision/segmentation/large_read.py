@@ -152,7 +152,12 @@ def _png_rows(file: IO[bytes], path: Path) -> Rows | None:
     width, height, depth, kind = header[:4]
     png = _Png(width, height, depth, kind, _palette(colours, alpha) if colours else None)
     data = _inflated(content, chunks, path)
-    return Rows(png.height, png.width, _decoded(png, data, path))
+    parts = _decoded(png, data, path)
+    if depth == 16:
+        shape = (-1, width, _CHANNELS[kind])
+        values = (part.view(">u2").reshape(shape) for part in parts)
+        parts = _upper_halves(values, height, path)
+    return Rows(height, width, (_png_colours(png, part) for part in parts))
 
 
 def _chunks(file: IO[bytes], path: Path) -> Iterator[tuple[bytes, bytes]]:
@@ -203,6 +208,7 @@ def _inflated(first: bytes, chunks: Iterator[tuple[bytes, bytes]], path: Path) -
 
 
 def _decoded(png: _Png, take: Callable, path: Path) -> Iterator[np.ndarray]:
+    """A PNG's rows without their filters, bytes (n, row_bytes)."""
     bits = png.depth * _CHANNELS[png.kind]
     row_bytes, pixel_bytes = (png.width * bits + 7) // 8, max(1, bits // 8)
     number = max(1, _PART // (row_bytes + 1))
@@ -212,7 +218,7 @@ def _decoded(png: _Png, take: Callable, path: Path) -> Iterator[np.ndarray]:
         raw = take(count * (row_bytes + 1))
         values = _unfiltered(last, raw, row_bytes, pixel_bytes, count)
         last = values[-1].tobytes()
-        yield _png_colours(png, values)
+        yield values
 
 
 def _unfiltered(last: bytes, raw: bytes, row_bytes: int, pixel_bytes: int, count: int):
@@ -234,9 +240,7 @@ def _unfiltered(last: bytes, raw: bytes, row_bytes: int, pixel_bytes: int, count
 
 
 def _png_colours(png: _Png, values: np.ndarray) -> np.ndarray:
-    if png.depth == 16:
-        values = values[:, ::2]  # the upper half of each
-    elif png.depth < 8:
+    if png.depth < 8:
         values = _unpacked(values, png.depth)[:, : png.width]
         if png.kind == 0:
             values = values * np.uint8(255 // (2**png.depth - 1))
@@ -244,6 +248,20 @@ def _png_colours(png: _Png, values: np.ndarray) -> np.ndarray:
     if png.palette is not None and png.kind == 3:
         values = png.palette[values[..., 0]]
     return rgb(values)
+
+
+def _upper_halves(parts: Iterator[np.ndarray], height: int, path: Path) -> Iterator[np.ndarray]:
+    """Of 16 bits the upper eight; ValueError instead of the last rows if 12 are all there is."""
+    most, top = 0, 0
+    for values in parts:
+        colours = values[..., : 1 if values.shape[2] < 3 else 3]
+        most, top = max(most, int(colours.max())), top + len(values)
+        if top >= height and 0 < most < 0x1000:
+            raise ValueError(
+                f"{path}: 16 bits of which the upper four are empty (values up to {most}); scale "
+                "it to 0-255 once, by the range that its sensor has, and save that"
+            )
+        yield (values >> 8).astype(np.uint8)
 
 
 def _unpacked(values: np.ndarray, depth: int) -> np.ndarray:
@@ -279,7 +297,10 @@ def _tiff_rows(stack: contextlib.ExitStack, path: Path) -> Rows | None:
         return None
     except Exception as error:  # whatever the decoders stumble over
         raise _damaged(path, error) from error
-    return Rows(page.imagelength, page.imagewidth, _tiff_parts(page, path))
+    parts = _tiff_parts(page, path)
+    if page.dtype == np.uint16 and page.colormap is None:
+        parts = _upper_halves(parts, page.imagelength, path)
+    return Rows(page.imagelength, page.imagewidth, (_tiff_colours(page, rows) for rows in parts))
 
 
 def _is_simple(page, tifffile) -> bool:
@@ -308,7 +329,7 @@ def _tiff_parts(page, path: Path) -> Iterator[np.ndarray]:
             if data is not None:  # a tile may be left out: black
                 rows[:, left : left + wide] = data[0, :height, :wide]
             if left + wide == width:
-                yield _tiff_colours(page, rows)
+                yield rows
     except Exception as error:
         raise _damaged(path, error) from error
 
@@ -320,8 +341,6 @@ def _damaged(path: Path, error: Exception) -> ValueError:
 def _tiff_colours(page, rows: np.ndarray) -> np.ndarray:
     if page.colormap is not None:
         return rgb((page.colormap >> 8).astype(np.uint8).T[rows[..., 0]])
-    if rows.dtype == np.uint16:
-        rows = (rows >> 8).astype(np.uint8)
     has_alpha = rows.shape[2] in (2, 4) and len(page.extrasamples) > 0 and page.extrasamples[0] > 0
     # Further channels, such as infrared, are not for a net of three.
     keep = rows.shape[2] if has_alpha else (3 if rows.shape[2] >= 3 else 1)
