@@ -23,6 +23,7 @@ import pytest
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
+import tifffile
 from PIL import Image
 from web_server import META, Paper, encoded, models, paper_mask, running, three_fields
 
@@ -180,6 +181,13 @@ def bomb():
     )
 
 
+def one_tile(side):
+    """A TIFF of 9x9 pixels, whose only tile is larger."""
+    file = BytesIO()
+    tifffile.imwrite(file, np.zeros((9, 9), np.uint8), tile=(side, side), compression="zlib")
+    return file.getvalue()
+
+
 BAD = {
     "text": (b"<html>no picture</html>", 415, "no picture"),
     "script": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "no picture"),
@@ -188,6 +196,7 @@ BAD = {
     "deep": (encoded(Image.new("I;16", (9, 9))), 415, "more than 8 bits"),
     "wide": (encoded(Image.new("L", (1000, 41))), 413, "megapixels"),
     "bomb": (bomb(), 413, "megapixels"),
+    "tile": (one_tile(208), 413, "megapixels"),
     "large": (bytes(30_001), 413, "0.03 MB"),
 }
 
@@ -200,6 +209,7 @@ def test_bad_files_are_answered_with_a_message(port, name):
 
 def test_a_file_may_have_all_that_is_allowed(port):
     assert ask(port, body=encoded(Image.new("L", (1000, 40))))[0] == 200
+    assert ask(port, body=one_tile(192))[0] == 200
 
 
 def test_only_the_formats_allowed():

@@ -12,6 +12,8 @@ from gluonvision.data.reading import orientation, picture_pixels
 from gluonvision.web.errors import Refused
 from gluonvision.web.limits import MEGA, Limits
 
+_WIDTH, _LENGTH = 322, 323  # the tags of a TIFF's tiles
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -55,7 +57,7 @@ def decode(content: bytes, limits: Limits) -> Picture:
     """
     try:
         with Image.open(BytesIO(content), formats=limits.formats) as picture:
-            if picture.width * picture.height > limits.pixels:
+            if _most_pixels(picture) > limits.pixels:
                 raise _too_many_pixels(limits)
             shown = _browsers_show(picture)
             picture.load()
@@ -83,6 +85,12 @@ def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
         return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2))
+
+
+def _most_pixels(picture: Image.Image) -> int:
+    """Of the picture, or of a tile: one of a TIFF's may be larger, and is decoded whole."""
+    tags = getattr(picture, "tag_v2", {})
+    return max(picture.width * picture.height, tags.get(_WIDTH, 0) * tags.get(_LENGTH, 0))
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:
