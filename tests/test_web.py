@@ -25,6 +25,7 @@ pytest.importorskip("uvicorn")
 
 import tifffile
 from PIL import Image
+from starlette.requests import Request
 from web_server import META, Paper, encoded, models, paper_mask, running, three_fields
 
 from gluonvision.__main__ import main
@@ -36,6 +37,7 @@ from gluonvision.web.errors import Refused
 from gluonvision.web.guard import is_loopback
 from gluonvision.web.queue import Queue
 from gluonvision.web.server import listen, serve
+from gluonvision.web.uploads import read_body
 
 OWN = "deeplabv3plus_mobilenet_v2_camvid"
 SMALL = Limits(upload=30_000, pixels=40_000, side=100)
@@ -265,6 +267,15 @@ def test_an_endless_upload_is_refused_at_its_first_byte_too_many(port):
         connection.sendall(b"7530\r\n" + bytes(30_000) + b"\r\n")
         connection.sendall(b"1\r\nx\r\n")
         assert status_line(connection) == "413"
+
+
+def test_an_upload_that_is_given_up_is_no_fault_of_the_server():
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(Refused, match="given up") as refusal:
+        asyncio.run(read_body(Request({"type": "http", "headers": []}, receive), SMALL))
+    assert refusal.value.status == 499
 
 
 def test_an_upload_that_does_not_end_is_refused():

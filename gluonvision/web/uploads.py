@@ -6,7 +6,7 @@ from io import BytesIO
 import anyio
 import numpy as np
 from PIL import Image
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from gluonvision.data.reading import orientation, picture_pixels
 from gluonvision.web.errors import Refused
@@ -31,17 +31,20 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     """The request's body, of which never more than ``limits.upload`` bytes are held.
 
     Raises Refused: 413 at the first byte too many, or at once where the length is announced; 408
-    for one that does not end in time; 400 for an empty one.
+    for one that does not end in time; 400 for an empty one; 499 where the client goes away.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limits.upload:
         raise _too_large(limits)
     body = bytearray()
-    with anyio.move_on_after(limits.upload_seconds) as deadline:
-        async for chunk in request.stream():
-            if len(body) + len(chunk) > limits.upload:
-                raise _too_large(limits)
-            body += chunk
+    try:
+        with anyio.move_on_after(limits.upload_seconds) as deadline:
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > limits.upload:
+                    raise _too_large(limits)
+                body += chunk
+    except ClientDisconnect:
+        raise Refused(499, "The upload was given up.") from None
     if deadline.cancelled_caught:
         raise Refused(408, f"The upload took more than {limits.upload_seconds:g} seconds.")
     if not body:
