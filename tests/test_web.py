@@ -32,7 +32,15 @@ from gluonvision.__main__ import main
 from gluonvision.backend import cpu
 from gluonvision.model_zoo import weights
 from gluonvision.segmentation import Predictor
-from gluonvision.web import Limits, Models, Offer, models_on_disk, offer_of, offer_of_run
+from gluonvision.web import (
+    Limits,
+    Models,
+    Offer,
+    models_on_disk,
+    offer_of,
+    offer_of_run,
+    offers_of_runs,
+)
 from gluonvision.web.errors import Refused
 from gluonvision.web.guard import is_loopback
 from gluonvision.web.queue import Queue
@@ -474,6 +482,23 @@ def test_a_run_is_called_by_its_folder(tmp_path):
     assert offer_of_run(run).name == offer_of_run(run / "checkpoint.params").name == "mine"
     assert offer_of_run(run).source == run / "checkpoint.params"
     assert offer_of_run(run / "best.params").name == "mine/best"
+
+
+def test_runs_of_one_name_are_called_by_more_folders(tmp_path):
+    runs = [tmp_path / name for name in ("a/fcn/default", "a/psp/default", "b/psp/default")]
+    for run in runs:
+        run.mkdir(parents=True)
+        for name in ("checkpoint.params", "config.json"):
+            (run / name).touch()
+
+    def names(some):
+        return [offer.name for offer in offers_of_runs(some)]
+
+    assert names(runs[:1]) == ["default"]
+    assert names(runs[:2]) == ["fcn/default", "psp/default"]
+    assert names(runs) == ["a/fcn/default", "a/psp/default", "b/psp/default"]
+    with pytest.raises(ValueError, match="each name once"):
+        Models(offers_of_runs([runs[0], runs[0]]), load=None)
 
 
 def test_the_models_on_this_machine_are_offered(tmp_path, monkeypatch):

@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _offers(options, web):
-    chosen = [*map(web.offer_of_run, options.resume), *map(web.offer_of, options.model)]
+    chosen = [*web.offers_of_runs(options.resume), *map(web.offer_of, options.model)]
     names = {offer.name for offer in chosen}
     return [*chosen, *(offer for offer in web.models_on_disk() if offer.name not in names)]
 

@@ -8,7 +8,14 @@ plain files, without a build.
 
 from gluonvision.web.app import create_app
 from gluonvision.web.limits import MEGA, Limits
-from gluonvision.web.models import Models, Offer, models_on_disk, offer_of, offer_of_run
+from gluonvision.web.models import (
+    Models,
+    Offer,
+    models_on_disk,
+    offer_of,
+    offer_of_run,
+    offers_of_runs,
+)
 from gluonvision.web.server import serve
 
 __all__ = [
@@ -20,5 +27,6 @@ __all__ = [
     "models_on_disk",
     "offer_of",
     "offer_of_run",
+    "offers_of_runs",
     "serve",
 ]

@@ -86,8 +86,18 @@ def offer_of(name: str) -> Offer:
     return Offer(name, name, f"{about}; licence {first.licence}", classes)
 
 
-def offer_of_run(file: Path) -> Offer:
-    """The weights of a run, by their file or their folder, named after the folder.
+def offers_of_runs(files: Iterable[Path]) -> list[Offer]:
+    """Runs, each named as ``offer_of_run`` does, by the least folders that tell all apart."""
+    files = list(files)
+    for folders in (1, 2, 3):  # CHECKNAME, MODEL/CHECKNAME, DATASET/MODEL/CHECKNAME
+        offers = [offer_of_run(file, folders) for file in files]
+        if len({offer.name for offer in offers}) == len(files):
+            break
+    return offers
+
+
+def offer_of_run(file: Path, folders: int = 1) -> Offer:
+    """The weights of a run, by their file or their folder, named after the last ``folders``.
 
     Raises FileNotFoundError where no weights, or no configuration beside them, are there.
     """
@@ -99,7 +109,7 @@ def offer_of_run(file: Path) -> Offer:
                 "runs/pascal_aug/fcn/mycheckpoint/checkpoint.params, which lie beside its "
                 f"{CONFIG}"
             )
-    run = file.resolve().parent.name
+    run = "/".join(file.resolve().parent.parts[-folders:])
     return Offer(run if file.name == WEIGHTS else f"{run}/{file.stem}", file, f"your own: {file}")
 
 
