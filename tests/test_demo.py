@@ -1,6 +1,7 @@
 """The command ``demo``: files, folders, videos and webcams, and everything that can be wrong."""
 
 import logging
+import resource
 from pathlib import Path
 
 import cv2
@@ -255,6 +256,18 @@ def test_an_interrupted_video_leaves_nothing(run, video, monkeypatch, tmp_path):
     assert files_in(tmp_path) == before
 
 
+def test_a_video_that_does_not_fit_on_the_disk_is_told(run, video, tmp_path):
+    before = files_in(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        code, _, err = run(video)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1 and "v_overlay.mp4: 0 of 4 frames" in err and "is the disk full?" in err
+    assert files_in(tmp_path) == before
+
+
 class Webcam:
     """A camera of three pictures, whose user presses Ctrl-C at the fourth; or none at all."""
 
@@ -279,7 +292,10 @@ class Webcam:
 
 
 def test_a_webcam_is_kept_when_it_is_stopped(run, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(cv2, "VideoCapture", Webcam)
+    of_file = cv2.VideoCapture
+    monkeypatch.setattr(
+        cv2, "VideoCapture", lambda name: Webcam(name) if name == 0 else of_file(name)
+    )
     code, out, _ = run("--webcam", 0)
     assert code == 0 and "webcam0_overlay.mp4: 3 frames" in out
     code, _, err = run("--webcam", 0)

@@ -72,7 +72,7 @@ class OverlayVideo:
     """A video of overlays with a legend below, of constant size; appears when it is closed.
 
     ``fps``: frames a second; None: as many as came in the time that the first two took. Raises
-    OSError where it cannot be written.
+    OSError where it cannot be written, at its end at the latest.
     """
 
     def __init__(self, path: Path, fps: float | None):
@@ -80,6 +80,7 @@ class OverlayVideo:
         self._temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
         self._writer: cv2.VideoWriter | None = None
         self._waiting: list[np.ndarray] = []
+        self._number = 0  # of frames written
         self._began = time.monotonic()
 
     def add(self, prediction: Prediction, alpha: float = 0.5) -> None:
@@ -102,18 +103,33 @@ class OverlayVideo:
                 raise OSError(f"{self.path}: cannot be written; is the folder writable?")
         for frame in self._waiting:
             self._writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        self._number += len(self._waiting)
         self._waiting.clear()
 
     def close(self, keep: bool = True) -> None:
         """End the video, and put it in its place, or, where it is not to be kept, remove it."""
-        if keep:
-            self._write()
-        if self._writer is not None:
-            self._writer.release()
-        if keep and self._temporary.is_file():
-            os.replace(self._temporary, self.path)
-        with contextlib.suppress(FileNotFoundError):
-            self._temporary.unlink()
+        try:
+            if keep:
+                self._write()
+            if self._writer is not None:
+                self._writer.release()
+            if keep and self._writer is not None:
+                self._check()
+                os.replace(self._temporary, self.path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                self._temporary.unlink()
+
+    def _check(self):
+        # OpenCV does not tell when a disk is full.
+        capture = cv2.VideoCapture(str(self._temporary))
+        number = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        capture.release()
+        if number != self._number:
+            raise OSError(
+                f"{self.path}: {number} of {self._number} frames can be read back, so it is not "
+                "kept; is the disk full?"
+            )
 
 
 def framed(prediction: Prediction, alpha: float) -> np.ndarray:
