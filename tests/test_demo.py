@@ -105,6 +105,16 @@ def test_results_are_no_sources(run, images):
     assert "no images" in run("*_mask.png")[2]
 
 
+def test_a_video_of_overlays_is_no_source(run, video, tmp_path):
+    Path("in", "v.mp4").write_bytes(Path(video).read_bytes())
+    for _ in range(2):
+        run("in", "--output-folder", "in/out")
+    assert [name for name in files_in(tmp_path / "in") if name.endswith(".mp4")] == [
+        "out/v_overlay.mp4",
+        "v.mp4",
+    ]
+
+
 def test_a_pattern(run, images, tmp_path):
     assert run("in/*.[pj]*", "--output-folder", "out")[0] == 0
     assert len(files_in(tmp_path / "out")) == 4

@@ -13,6 +13,7 @@ from PIL import Image, PngImagePlugin
 from gluonvision.data.pairs import IMAGES
 from gluonvision.segmentation.large_read import any_size
 from gluonvision.segmentation.large_write import NOTE
+from gluonvision.segmentation.predict_video import is_overlay_video
 from gluonvision.segmentation.predictor import Prediction
 from gluonvision.utils import atomic
 
@@ -89,16 +90,23 @@ def _files(name: str) -> dict[Path, Path]:
     path = Path(name)
     if path.is_dir():
         inside = sorted(p for p in path.rglob("*") if _is_known(p))
-        return {p: p.relative_to(path) for p in inside if _note(p) is None}
+        return {p: p.relative_to(path) for p in inside if not _is_result(p)}
     if path.is_file():
         return {path: Path(path.name)}
     matching = (Path(p) for p in sorted(glob.glob(name, recursive=True)))
-    return {p: Path(p.name) for p in matching if p.is_file() and _note(p) is None}
+    return {p: Path(p.name) for p in matching if p.is_file() and not _is_result(p)}
 
 
 def _is_known(path: Path) -> bool:
     hidden = path.name.startswith(".")
     return path.suffix.lower() in IMAGES + VIDEOS and not hidden and path.is_file()
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        return _note(path) is not None or is_overlay_video(path)
+    except OSError:  # told when it is to be segmented
+        return False
 
 
 def save_results(source: Source, prediction: Prediction, note: str, alpha: float) -> None:

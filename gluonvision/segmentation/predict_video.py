@@ -17,6 +17,8 @@ from gluonvision.utils.visualisation import draw_legend
 
 # What every OpenCV writes, and every player but a browser plays.
 _CODEC = "mp4v"
+# Written behind a video, by which it is known: a box that MP4 has for what players are to skip.
+_SEAL = b"\0\0\0\x13freegluonvision"
 _ROWS = 3  # of the legend, below every frame
 
 
@@ -68,6 +70,13 @@ def _opened(source) -> cv2.VideoCapture:
     return capture
 
 
+def is_overlay_video(path: Path) -> bool:
+    """Whether a file is what ``OverlayVideo`` wrote."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - len(_SEAL)))
+        return file.read() == _SEAL
+
+
 class OverlayVideo:
     """A video of overlays with a legend below, of constant size; appears when it is closed.
 
@@ -115,6 +124,8 @@ class OverlayVideo:
                 self._writer.release()
             if keep and self._writer is not None:
                 self._check()
+                with open(self._temporary, "ab") as file:
+                    file.write(_SEAL)
                 os.replace(self._temporary, self.path)
         finally:
             with contextlib.suppress(FileNotFoundError):
