@@ -2,6 +2,7 @@
 
 import logging
 import resource
+import shutil
 from pathlib import Path
 
 import cv2
@@ -97,6 +98,18 @@ def test_results_made_otherwise_are_neither_kept_silently_nor_lost(run, images):
     assert code == 1 and "flip" in err and "--overwrite" in err
     assert Path("a_mask.png").read_bytes() == before
     assert run("in/a.png", "--flip", "--overwrite")[0] == 0
+
+
+def test_a_run_is_known_by_its_weights_and_not_by_their_path(run, images, weights):
+    run("in/a.png")
+    elsewhere = shutil.copytree(weights.parent, "moved")
+    assert "1 file passed over" in run("in/a.png", resume=elsewhere)[1]
+
+
+def test_other_colours_are_another_way(run, images):
+    run("in/a.png")
+    code, _, err = run("in/a.png", "--dataset", "camvid")
+    assert code == 1 and "now it is" in err and "classes of camvid" in err
 
 
 def test_results_are_no_sources(run, images):

@@ -168,10 +168,11 @@ def _note(options) -> str:
     model = options.model
     weights = weights_of(options.resume) if options.resume else None
     if weights and weights.is_file():
-        model = f"{weights} ({file_digest(weights)[:12]})"
+        model = file_digest(weights)[:12]  # wherever it lies
     scales = " ".join(map(str, options.scales)) + (" flip" if options.flip else "")
     window = f", window {options.window}" if options.window else ""
-    return f"{files.NOTE_BEGINS}{model}, {options.precision}, scales {scales}{window}"
+    classes = f", classes of {options.dataset}" if options.dataset else ""
+    return f"{files.NOTE_BEGINS}{model}, {options.precision}, scales {scales}{window}{classes}"
 
 
 def _report(sources, shares, seconds, longest_side, options) -> None:
