@@ -24,7 +24,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 import tifffile
-from PIL import Image
+from PIL import GifImagePlugin, Image
 from starlette.requests import Request
 from web_server import META, Paper, encoded, models, paper_mask, running, three_fields
 
@@ -45,7 +45,7 @@ from gluonvision.web.errors import Refused
 from gluonvision.web.guard import is_loopback
 from gluonvision.web.queue import Queue
 from gluonvision.web.server import listen, serve
-from gluonvision.web.uploads import read_body
+from gluonvision.web.uploads import decode, read_body
 
 OWN = "deeplabv3plus_mobilenet_v2_camvid"
 SMALL = Limits(upload=30_000, pixels=40_000, side=100)
@@ -175,6 +175,11 @@ def test_what_browsers_show_otherwise_comes_back_as_a_preview(port, file, size, 
         assert result["preview"] is None
     else:
         assert picture_of(result["preview"]).size == size
+
+
+def test_the_frames_of_a_film_are_not_counted(monkeypatch):
+    monkeypatch.setattr(GifImagePlugin.GifImageFile, "n_frames", property(lambda _: 1 / 0))
+    assert not decode(two_frames(), SMALL).browsers_show_it
 
 
 def bomb():
@@ -526,6 +531,14 @@ def test_the_models_on_this_machine_are_offered(tmp_path, monkeypatch):
 def test_limits_that_let_nothing_through(wrong, words):
     with pytest.raises(ValueError, match=words):
         Limits(**wrong)
+
+
+@pytest.mark.parametrize("option", ["--max-upload", "--max-pixels"])
+@pytest.mark.parametrize("value", ["inf", "nan", "many"])
+def test_a_limit_is_a_number(option, value, capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", option, value])
+    assert f"{option}: {value}: expected a number" in capsys.readouterr().err
 
 
 def test_an_address_that_cannot_be_had_says_what_to_do(capsys):

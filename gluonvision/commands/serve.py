@@ -4,7 +4,9 @@ It takes pictures from this machine alone unless --host says otherwise, and keep
 """
 
 import argparse
+import contextlib
 import importlib.util
+import math
 import webbrowser
 from functools import partial
 from pathlib import Path
@@ -46,10 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-cuda", action="store_true", help="use the CPU")
 
 
+def _number(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return number
+    raise argparse.ArgumentTypeError(f"{text}: expected a number, such as 64")
+
+
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--max-upload", default=20.0, type=float, metavar="MB", help="of a file")
+    parser.add_argument("--max-upload", default=20.0, type=_number, metavar="MB", help="of a file")
     parser.add_argument(
-        "--max-pixels", default=64.0, type=float, metavar="MEGAPIXELS", help="of a picture"
+        "--max-pixels", default=64.0, type=_number, metavar="MEGAPIXELS", help="of a picture"
     )
     parser.add_argument(
         "--side",

@@ -105,7 +105,7 @@ def _pixels(picture: Image.Image) -> np.ndarray:
 
 def _browsers_show(picture: Image.Image) -> bool:
     turned = picture.format != "JPEG" and orientation(picture) != 1
-    return picture.format != "TIFF" and getattr(picture, "n_frames", 1) == 1 and not turned
+    return picture.format != "TIFF" and not getattr(picture, "is_animated", False) and not turned
 
 
 def _too_large(limits: Limits) -> Refused:
