@@ -170,6 +170,15 @@ def test_a_damaged_strip_is_an_error_that_names_its_file(pixels, strip, tmp_path
         read(path)
 
 
+def test_a_tiff_of_fewer_strips_than_rows_is_an_error(pixels, tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", rowsperstrip=40)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(2000)
+    with pytest.raises(ValueError, match=r"a\.tif: .*6 strips or tiles, its size needs 50"):
+        read(path)
+
+
 def test_a_png_by_the_name_of_a_tiff_is_read(pixels, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.tif", format="png")
     np.testing.assert_array_equal(read(tmp_path / "a.tif")[0], pixels)

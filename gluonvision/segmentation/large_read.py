@@ -6,6 +6,7 @@ cannot be read so is decoded whole: JPEG and the rest, interlaced PNG, and what 
 
 import contextlib
 import logging
+import math
 import os
 import struct
 import zlib
@@ -297,6 +298,9 @@ def _tiff_rows(stack: contextlib.ExitStack, path: Path) -> Rows | None:
         return None
     except Exception as error:  # whatever the decoders stumble over
         raise _damaged(path, error) from error
+    there, needed = len(page.dataoffsets), math.prod(page.chunked)
+    if there < needed:
+        raise _damaged(path, f"{there} strips or tiles, its size needs {needed}")
     parts = _tiff_parts(page, path)
     if page.dtype == np.uint16 and page.colormap is None:
         parts = _upper_halves(parts, page.imagelength, path)
@@ -334,7 +338,7 @@ def _tiff_parts(page, path: Path) -> Iterator[np.ndarray]:
         raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> ValueError:
+def _damaged(path: Path, error: Exception | str) -> ValueError:
     return ValueError(f"{path}: is damaged or truncated ({error}); fetch or save it again")
 
 
