@@ -5,8 +5,8 @@
 DeepLabV3 on ResNet50, 21 classes, 480 x 480 and 1024 x 2048; the time of one image, and of a batch
 a picture (throughput); in float16 and bfloat16, eager and compiled. All start from uint8 pixels on
 the device, normalized there, and end with the classes there. torchvision's is at output stride 8 as
-ours; segmentation-models-pytorch's too (``encoder_output_stride=8``). On a CPU: one image, in
-float32, eager.
+ours; segmentation-models-pytorch's too (``encoder_output_stride=8``). On a CPU: one image of
+480 x 480 or 512 x 1024, float32, eager.
 """
 
 import itertools
@@ -14,7 +14,7 @@ import itertools
 import measuring
 
 NCLASS = 21
-SIZES = [(480, 480), (1024, 2048)]
+SIZES = {"cuda": [(480, 480), (1024, 2048)], "cpu": [(480, 480), (512, 1024)]}
 BATCHES = {"cuda": [1, 16], "cpu": [1]}
 WAYS = {"cuda": ["float16", "bfloat16"], "cpu": ["float32"]}
 
@@ -108,7 +108,7 @@ def main():
     torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     compiled = (False, True) if device == "cuda" else (False,)
-    cases = itertools.product(SIZES, BATCHES[device], WAYS[device], compiled)
+    cases = itertools.product(SIZES[device], BATCHES[device], WAYS[device], compiled)
     with torch.no_grad():
         rows = [row for case in cases for row in compare(device, *case, options)]
     measuring.save(f"prediction_{device}", rows, options)
