@@ -67,6 +67,12 @@ def test_what_works_is_not_refused(config, options, num_devices):
     build.check(dataclasses.replace(config, **options), num_devices)
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../other", "a/.."])
+def test_a_name_that_is_no_folder_of_its_own_is_refused(config, name):
+    with pytest.raises(ValueError, match="checkname=.*the run's own folder"):
+        dataclasses.replace(config, checkname=name)
+
+
 def test_a_batch_of_one_is_what_pooled_norms_fail_at(config):
     """The rule is that of the layers: with it out of the way, the first step fails, or does not."""
     for size, fails in ((1, True), (2, False)):
