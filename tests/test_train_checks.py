@@ -2,15 +2,18 @@
 
 import dataclasses
 import io
+import itertools
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gluonvision import backend
 from gluonvision.model_zoo import weights
-from gluonvision.segmentation import TrainConfig, build, train
+from gluonvision.segmentation import TrainConfig, build, states, train
 from gluonvision.segmentation.run_folder import RunFolder
 from gluonvision.utils.download import DownloadError
 from gluonvision.utils.progress import progress_bar
@@ -100,9 +103,10 @@ def test_imagenet_weights_are_looked_for_before_processes_start(config, tmp_path
 def test_a_run_goes_on_with_the_number_of_devices_named_or_left_out(config):
     train(config)
     again = dataclasses.replace(config, resume="auto", ngpus=1)
-    RunFolder(again).prepare()
+    number = build.check(again, 1)
+    RunFolder(again).prepare(number)
     with pytest.raises(ValueError, match="ngpus: None, now 2"):
-        RunFolder(dataclasses.replace(again, ngpus=2)).prepare()
+        RunFolder(dataclasses.replace(again, ngpus=2)).prepare(number)
 
 
 def test_a_run_that_is_to_last_longer_is_told_how(config):
@@ -114,6 +118,46 @@ def test_a_run_that_is_to_last_longer_is_told_how(config):
     assert f"--resume {weights_file} --checkname NEW" in way
     resumed = dataclasses.replace(longer, resume=str(weights_file), checkname="NEW")
     assert train(resumed) == Path("runs/pascal_voc/fcn/NEW/checkpoint.params")
+
+
+@pytest.fixture
+def own(config):
+    """A run of four steps on a folder of one's own."""
+    for split, kind in itertools.product(("train", "val"), ("images", "masks")):
+        Path("data", kind, split).mkdir(parents=True)
+        for name in "abcd":
+            pixels = np.eye(64, dtype=np.uint8)
+            Image.fromarray(pixels).save(f"data/{kind}/{split}/{name}.png")
+    Path("data/classes.txt").write_text("ground\nline\n")
+    more = {"dataset": "folder", "data_folder": "data", "batch_size": 2, "epochs": 2}
+    config = dataclasses.replace(config, **more, save_every=1)
+    train(config)
+    return config
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("ground\nline\nsky\n", "classes ground, line, now ground, line, sky"),
+        ("line\nground\n", "classes ground, line, now line, ground"),
+        (None, "4 training images, now 5"),
+    ],
+)
+def test_a_run_on_other_data_is_refused_and_left_as_it_was(own, file, told):
+    before = contents(own.folder)
+    if file is None:
+        for kind in ("images", "masks"):
+            shutil.copy(f"data/{kind}/train/a.png", f"data/{kind}/train/e.png")
+    else:
+        Path("data/classes.txt").write_text(file)
+    for resume in ("auto", str(states.list_states(own.folder / "states")[0])):
+        with pytest.raises(ValueError, match=f"was begun with .*{told}; .*another --checkname"):
+            train(dataclasses.replace(own, resume=resume))
+    assert contents(own.folder) == before
 
 
 class Terminal(io.StringIO):

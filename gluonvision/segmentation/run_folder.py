@@ -11,8 +11,17 @@ from typing import Any
 import numpy as np
 
 from gluonvision import backend
+from gluonvision.data import dataset_meta
 from gluonvision.segmentation import states
-from gluonvision.segmentation.checkpoint import CONFIG, WEIGHTS, save_config, save_weights
+from gluonvision.segmentation.checkpoint import (
+    CLASSES,
+    CONFIG,
+    WEIGHTS,
+    save_classes,
+    save_config,
+    save_weights,
+    saved_facts,
+)
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.environment import describe_environment
 from gluonvision.utils import atomic
@@ -51,23 +60,27 @@ class RunFolder:
         resume = TrainConfig.from_json(path).resume if path.is_file() else None
         return None if resume == "auto" or states.is_state(resume) else resume
 
-    def prepare(self) -> None:
-        """Make the folder fit for the run, before anything is trained.
+    def prepare(self, num_images: int) -> None:
+        """Make the folder fit for the run, before anything is trained on ``num_images``.
 
         Raises FileExistsError where another run would be overwritten, and ValueError for a state
-        that is damaged or of another configuration; nothing is changed then.
+        that is damaged or of another configuration or data set; nothing is changed then.
         """
         config, state = self.config, self.start_state()
         if state is not None:
             self._check_config(state)
+            self._check_data(state, num_images)
             config = dataclasses.replace(config, resume=self.first_weights() or config.resume)
-        if state is not None and state.parent.resolve() == self.states.resolve():
+        goes_on = state is not None and state.parent.resolve() == self.states.resolve()
+        if state is not None and goes_on:
             states.set_aside_later(state)
         elif self._is_used():
             self._move_aside()
         for leftover in self.path.rglob(atomic.TEMPORARY):
             leftover.unlink()  # of a run that was killed while it wrote
         save_config(config)
+        if not (goes_on and (self.path / CLASSES).is_file()):
+            save_classes(config)
         self._note_environment()
 
     def save_state(self, step: int, arrays: dict[str, np.ndarray], header: dict, best: int) -> None:
@@ -120,6 +133,19 @@ class RunFolder:
             told = "; ".join(f"{n}: {saved[n]!r}, now {v!r}" for n, v in different.items())
             raise ValueError(
                 f"the run of {state} was begun with other options ({told}); {self._way(different)}"
+            )
+
+    def _check_data(self, state: Path, num_images: int) -> None:
+        number = states.read_state(state)[1]["batches"]["length"]
+        facts = saved_facts(state.parent.with_name(WEIGHTS))
+        names = dataset_meta(self.config.dataset, self.config.data_folder).classes
+        told = [] if number == num_images else [f"{number} training images, now {num_images}"]
+        if facts is not None and facts.classes != names:
+            told.append(f"the classes {', '.join(facts.classes)}, now {', '.join(names)}")
+        if told:
+            raise ValueError(
+                f"the run of {state} was begun with {' and '.join(told)}; make the data what it "
+                "was, or begin another from its checkpoint.params, with another --checkname"
             )
 
     def _devices(self, number: int | None) -> int:

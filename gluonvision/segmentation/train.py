@@ -45,10 +45,10 @@ def train(config: TrainConfig) -> Path:
         # Stopped before its first state, it begins where it began.
         config = dataclasses.replace(config, resume=folder.first_weights() or "auto")
         folder = RunFolder(config)
-    build.check(config, num_devices)
+    num_images = build.check(config, num_devices)
     with folder.reserved() if backend.rank() == 0 else contextlib.nullcontext():
         if backend.rank() == 0:
-            folder.prepare()
+            folder.prepare(num_images)
         stopped_by, step = backend.launch(_train, config, num_devices)
     if stopped_by:
         raise Interrupted(stopped_by, step, folder.states)
