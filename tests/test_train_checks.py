@@ -160,6 +160,16 @@ def test_a_run_on_other_data_is_refused_and_left_as_it_was(own, file, told):
     assert contents(own.folder) == before
 
 
+def test_what_a_kill_left_does_not_stand_in_the_way(config):
+    begun = [config.folder / ".abc.tmp/half.onnx", config.folder / "states/.def.tmp"]
+    others = config.folder / "eval/.ghi.tmp"
+    for path in (*begun, others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    RunFolder(config).prepare(4)
+    assert not begun[0].parent.exists() and not begun[1].exists() and others.exists()
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True

@@ -76,8 +76,7 @@ class RunFolder:
             states.set_aside_later(state)
         elif self._is_used():
             self._move_aside()
-        for leftover in self.path.rglob(atomic.TEMPORARY):
-            leftover.unlink()  # of a run that was killed while it wrote
+        self._remove_leftovers()
         save_config(config)
         if not (goes_on and (self.path / CLASSES).is_file()):
             save_classes(config)
@@ -103,6 +102,15 @@ class RunFolder:
         path = self.path / "environment.json"
         before = json.loads(path.read_text()) if path.is_file() else []
         atomic.write_text(path, json.dumps([*before, describe_environment()], indent=2) + "\n")
+
+    def _remove_leftovers(self) -> None:
+        """What a run or an export that was killed while it wrote has left half done."""
+        for folder in (self.path, self.states):
+            for leftover in folder.glob(atomic.TEMPORARY):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
 
     def _is_used(self) -> bool:
         return (self.path / WEIGHTS).exists() or bool(states.list_states(self.states))
