@@ -15,6 +15,7 @@ from gluonvision import backend
 from gluonvision.model_zoo import weights
 from gluonvision.segmentation import TrainConfig, build, states, train
 from gluonvision.segmentation.run_folder import RunFolder
+from gluonvision.segmentation.train import _Run
 from gluonvision.utils.download import DownloadError
 from gluonvision.utils.progress import progress_bar
 
@@ -158,6 +159,20 @@ def test_a_run_on_other_data_is_refused_and_left_as_it_was(own, file, told):
         with pytest.raises(ValueError, match=f"was begun with .*{told}; .*another --checkname"):
             train(dataclasses.replace(own, resume=resume))
     assert contents(own.folder) == before
+
+
+def test_best_weights_of_after_a_state_are_set_aside_with_the_states(own):
+    best, last = own.folder / "best.params", states.list_states(own.folder / "states")[-1]
+    before = best.read_bytes()  # of step 4, the only one that was validated
+    train(dataclasses.replace(own, resume="auto"))
+    assert not best.with_name("best.params.superseded").exists()
+    other = dataclasses.replace(own, resume=str(last), checkname="other")
+    assert _Run(other).progress.best_step == -1
+    assert _Run(dataclasses.replace(own, resume="auto")).progress.best_step == 4
+    earlier = states.list_states(own.folder / "states")[-2]
+    RunFolder(dataclasses.replace(own, resume=str(earlier))).prepare(4)
+    assert not best.exists()
+    assert best.with_name("best.params.superseded").read_bytes() == before
 
 
 def test_what_a_kill_left_does_not_stand_in_the_way(config):

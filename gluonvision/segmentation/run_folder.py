@@ -14,6 +14,7 @@ from gluonvision import backend
 from gluonvision.data import dataset_meta
 from gluonvision.segmentation import states
 from gluonvision.segmentation.checkpoint import (
+    BEST,
     CLASSES,
     CONFIG,
     WEIGHTS,
@@ -24,6 +25,7 @@ from gluonvision.segmentation.checkpoint import (
 )
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.environment import describe_environment
+from gluonvision.segmentation.run_log import read_log
 from gluonvision.utils import atomic
 from gluonvision.utils.locking import locked
 
@@ -73,7 +75,7 @@ class RunFolder:
             config = dataclasses.replace(config, resume=self.first_weights() or config.resume)
         goes_on = state is not None and state.parent.resolve() == self.states.resolve()
         if state is not None and goes_on:
-            states.set_aside_later(state)
+            self._go_back(state)
         elif self._is_used():
             self._move_aside()
         self._remove_leftovers()
@@ -102,6 +104,18 @@ class RunFolder:
         path = self.path / "environment.json"
         before = json.loads(path.read_text()) if path.is_file() else []
         atomic.write_text(path, json.dumps([*before, describe_environment()], indent=2) + "\n")
+
+    def _go_back(self, state: Path) -> None:
+        """Set aside what was saved after a state: later states, and the best weights if later."""
+        log = self.path / "log.jsonl"
+        records = read_log(log) if log.is_file() else []
+        judged = [r for r in records if r["kind"] == "epoch" and r["mean_iou"] is not None]
+        best = max(judged, key=lambda record: record["mean_iou"], default=None)
+        states.set_aside_later(state)
+        if best is not None and best["step"] > states.step_of(state):
+            for path in self.path.glob(f"{BEST}*"):
+                if path.suffix != states.SUPERSEDED:
+                    path.rename(path.with_name(path.name + states.SUPERSEDED))
 
     def _remove_leftovers(self) -> None:
         """What a run or an export that was killed while it wrote has left half done."""

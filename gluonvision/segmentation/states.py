@@ -18,6 +18,7 @@ from gluonvision.utils import atomic
 
 _NAME = re.compile(r"(\d{8,})-([0-9a-f]{16})\.safetensors")
 _HEADER = "gluonvision"
+SUPERSEDED = ".superseded"
 
 
 def save_state(folder: Path, step: int, arrays: Mapping[str, np.ndarray], header: dict) -> Path:
@@ -98,7 +99,7 @@ def set_aside_later(path: Path) -> None:
     """Rename the states after ``path``, from which a run goes on, to ``*.superseded``."""
     states = list_states(path.parent)
     for later in states[states.index(path) + 1 :]:
-        later.rename(later.with_name(later.name + ".superseded"))
+        later.rename(later.with_name(later.name + SUPERSEDED))
 
 
 def _way(path: Path) -> str:

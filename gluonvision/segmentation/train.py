@@ -244,7 +244,11 @@ class _Run:
         backend.set_parameters(self.net, _below("net/", arrays), source=str(path))
         self.trainer.load_state(_below("trainer/", arrays))
         self.batches.load_state_dict(header["batches"])
-        return _Progress(**header["progress"])
+        progress = _Progress(**header["progress"])
+        if not (self.folder.path / BEST).is_file():
+            # Gone back from, or another run's: the best is that of what comes.
+            progress.best_iou, progress.best_step = -1.0, -1
+        return progress
 
     def _validate(self):
         progress = self.progress
