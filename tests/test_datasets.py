@@ -578,6 +578,7 @@ class TestFolder:
         [
             ({"names": []}, "0 names"),
             ({"names": ["a", "a"]}, "twice"),
+            ({"names": map(str, range(256))}, "256 names: expected 255 at most"),
             ({"palette": [(0, 0, 0)]}, "1 colours for 3 names"),
             ({"palette": [(0, 0, 0), (1, 1, 1), (0, 256, 0)]}, "each 0 to 255"),
             ({"values": {9: 3}}, "a class is -1 to 2"),

@@ -11,6 +11,7 @@ from gluonvision.data.pairs import Pair, images_of, pairs_of_folders, pairs_of_l
 
 MASK_FORMATS = ("indices", "colours")
 _FACTS = ("names", "palette", "values", "mask_format", "ignored_value", "ignored_colour")
+_MOST_CLASSES = 255
 _IGNORED_COLOUR = (224, 224, 192)  # VOC's
 
 Colour = Sequence[int]
@@ -137,6 +138,11 @@ def _build(facts: dict) -> Meta:
 def _check(names: tuple, palette: tuple, values: tuple, mask_format: str) -> None:
     if not names or len(set(names)) < len(names):
         raise ValueError(f"{len(names)} names, some of them twice: {names}; each class needs one")
+    if len(names) > _MOST_CLASSES:
+        raise ValueError(
+            f"{len(names)} names: expected {_MOST_CLASSES} at most, as masks are written with a "
+            "byte a pixel, and 255 for ignored; merge classes by values"
+        )
     if len(palette) != len(names):
         raise ValueError(f"{len(palette)} colours for {len(names)} names; give one for each")
     if not all(map(_is_colour, palette)):
