@@ -59,8 +59,8 @@ class FolderSegmentationDataset(SegmentationDataset):
         facts = names, palette, values, mask_format, ignored_value, ignored_colour
         given = dict(zip(_FACTS, facts))
         self._meta = _meta(self.root, {k: v for k, v in given.items() if v is not None})
-        images, masks = _files(self.root, split, options.get("skip_broken", False))
         mode = mode or (split if split in MODES else "train")
+        images, masks = _files(self.root, split, mode, options.get("skip_broken", False))
         super().__init__(images, masks, mode, transform, **options)
 
     @property
@@ -83,7 +83,9 @@ def _folder(root: str | os.PathLike | None) -> Path:
     return folder
 
 
-def _files(root: Path, split: str | None, may_miss: bool) -> tuple[list[Path], list[Path] | None]:
+def _files(
+    root: Path, split: str | None, mode: str, may_miss: bool
+) -> tuple[list[Path], list[Path] | None]:
     """The images and, where there are any, their masks."""
     if split is not None and (root / f"{split}.txt").is_file():
         return _columns(pairs_of_list(root / f"{split}.txt", root))
@@ -94,9 +96,15 @@ def _files(root: Path, split: str | None, may_miss: bool) -> tuple[list[Path], l
             f"{split or 'SPLIT'}.txt is there; lay the images out so, or write the list, a line "
             "for an image and its mask"
         )
-    if not masks.is_dir():
-        return images_of(images), None
-    return _columns(pairs_of_folders(images, masks, may_miss))
+    if masks.is_dir():
+        return _columns(pairs_of_folders(images, masks, may_miss))
+    if mode in MODES and mode != "test":
+        raise ValueError(
+            f"{masks}: no such folder, and mode {mode!r} needs masks; put them there, called as "
+            f"their images, or write the list {split or 'SPLIT'}.txt, a line for an image and its "
+            "mask; images alone are for mode='test'"
+        )
+    return images_of(images), None
 
 
 def _columns(pairs: list[Pair]) -> tuple[list[Path], list[Path]]:
@@ -170,7 +178,7 @@ def _read_facts(path: Path) -> dict:
     if not path.is_file():
         return {}
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path}: is no JSON ({error})") from error
     if not isinstance(facts, dict):
@@ -186,4 +194,8 @@ def _read_classes(path: Path) -> list[str]:
             f"{path}: no such file, and no names were given; write the classes into it, one a "
             "line, in the order of their labels"
         )
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is not UTF-8 ({error}); save it as such") from error
+    return [line.strip() for line in lines if line.strip()]
