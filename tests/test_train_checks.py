@@ -161,6 +161,15 @@ def test_a_run_on_other_data_is_refused_and_left_as_it_was(own, file, told):
     assert contents(own.folder) == before
 
 
+def test_a_state_that_is_not_there_is_told_with_those_that_are(own):
+    there = states.list_states(own.folder / "states")[-1].name
+    absent = str(own.folder / "states/00000009-0123456789abcdef.safetensors")
+    with pytest.raises(
+        FileNotFoundError, match=f"00000009.*no such state; .* there are: .*{there}"
+    ):
+        train(dataclasses.replace(own, resume=absent))
+
+
 def test_best_weights_of_after_a_state_are_set_aside_with_the_states(own):
     best, last = own.folder / "best.params", states.list_states(own.folder / "states")[-1]
     before = best.read_bytes()  # of step 4, the only one that was validated

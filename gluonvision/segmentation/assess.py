@@ -122,17 +122,20 @@ def write_masks(config: TrainConfig) -> Path:
 def assess_run(weights: str, **options) -> Assessment:
     """The assessment of a run, named by its weights or its folder, as for ``run_weights``.
 
-    ``options`` are fields of ``Assessment``; data set and data folder default to the run's.
+    ``options`` are fields of ``Assessment``; data set and, for that one, data folder default to
+    the run's.
     """
     path = run_weights(weights)
     config = TrainConfig.from_json(path.with_name(CONFIG))
+    dataset = options.pop("dataset", None) or config.dataset
+    own_folder = config.data_folder if dataset == config.dataset else None
     return Assessment(
         partial(_run_on, path),
         f"{config.model}, {config.backbone}",
         path,
         path.parent,
-        options.pop("dataset", None) or config.dataset,
-        options.pop("data_folder", None) or config.data_folder,
+        dataset,
+        options.pop("data_folder", None) or own_folder,
         **options,
     )
 
