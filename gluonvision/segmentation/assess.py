@@ -83,6 +83,7 @@ class Assessment:
         """
         folder, images = self.folder("masks"), self.data("test")
         server_masks.check_names(images.images)
+        server_masks.file_values(images.meta)  # raises where they do not fit
         facts = self.facts()
         if backend.rank() == 0:
             server_masks.reserve(folder, {name: facts[name] for name in ("sha256", "options")})
