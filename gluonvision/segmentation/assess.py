@@ -237,17 +237,17 @@ def _report(job, net, data, scores):
         limits,
     )
     figure = draw_confusion(scores.confusion, data.classes, found.title)
-    files = {
-        report.SCORES: report.to_json(found).encode(),
-        report.CONFUSION: report.confusion_csv(found).encode(),
+    files: dict[str, str | bytes] = {
+        report.SCORES: report.to_json(found),
+        report.CONFUSION: report.confusion_csv(found),
         report.FIGURE: figure,
     }
     if scores.images is not None:
-        files[report.IMAGES] = report.images_csv(found).encode()
+        files[report.IMAGES] = report.images_csv(found)
     if job.html:
         chosen = tqdm(worst_images(found), unit="image", desc="drawing", leave=False)
         samples = [_sample(job, net, data, number) for number in chosen]
-        files[report.PAGE] = to_html(found, samples, figure).encode()
+        files[report.PAGE] = to_html(found, samples, figure)
     folder = job.folder("eval")
     report.write_files(folder, files)
     print(report.to_text(found))
