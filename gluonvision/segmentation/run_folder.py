@@ -70,8 +70,9 @@ class RunFolder:
         """
         config, state = self.config, self.start_state()
         if state is not None:
-            self._check_config(state)
-            self._check_data(state, num_images)
+            _, header = states.read_state(state)
+            self._check_config(state, header["config"])
+            self._check_data(state, header["batches"]["length"], num_images)
             config = dataclasses.replace(config, resume=self.first_weights() or config.resume)
         goes_on = state is not None and state.parent.resolve() == self.states.resolve()
         if state is not None and goes_on:
@@ -115,7 +116,7 @@ class RunFolder:
         if best is not None and best["step"] > states.step_of(state):
             for path in self.path.glob(f"{BEST}*"):
                 if path.suffix != states.SUPERSEDED:
-                    path.rename(path.with_name(path.name + states.SUPERSEDED))
+                    path.replace(path.with_name(path.name + states.SUPERSEDED))
 
     def _remove_leftovers(self) -> None:
         """What a run or an export that was killed while it wrote has left half done."""
@@ -144,8 +145,7 @@ class RunFolder:
         shutil.rmtree(old, ignore_errors=True)
         self.path.rename(old)
 
-    def _check_config(self, state: Path) -> None:
-        saved = states.read_state(state)[1]["config"]
+    def _check_config(self, state: Path, saved: dict[str, Any]) -> None:
         different = {n: v for n, v in self.config.lasting().items() if saved.get(n, v) != v}
         if "ngpus" in different and self._devices(saved["ngpus"]) == self._devices(
             self.config.ngpus
@@ -157,8 +157,7 @@ class RunFolder:
                 f"the run of {state} was begun with other options ({told}); {self._way(different)}"
             )
 
-    def _check_data(self, state: Path, num_images: int) -> None:
-        number = states.read_state(state)[1]["batches"]["length"]
+    def _check_data(self, state: Path, number: int, num_images: int) -> None:
         facts = saved_facts(state.parent.with_name(WEIGHTS))
         names = dataset_meta(self.config.dataset, self.config.data_folder).classes
         told = [] if number == num_images else [f"{number} training images, now {num_images}"]
