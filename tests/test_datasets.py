@@ -523,6 +523,19 @@ class TestFolder:
         dataset = FolderSegmentationDataset(own, "odd", "val")
         assert len(dataset) == 1 and np.array_equal(dataset[0][1], scene(1, 3)[1])
 
+    def test_byte_order_marks_of_windows_editors(self, own):
+        (own / "classes.txt").write_text("sky\ntree\ncar\n", encoding="utf-8-sig")
+        (own / "dataset.json").write_text('{"ignored_value": 9}', encoding="utf-8-sig")
+        (own / "odd.txt").write_text("images/val/2.jpg masks/val/1.png", encoding="utf-8-sig")
+        dataset = FolderSegmentationDataset(own, "odd", "val")
+        assert dataset.classes[0] == "sky" and dataset.meta.ignored_value == 9
+        assert len(dataset[0]) == 2
+
+    def test_names_in_another_encoding(self, own):
+        (own / "classes.txt").write_text("Straße\n", encoding="latin-1")
+        with pytest.raises(ValueError, match=r"classes\.txt: is not UTF-8"):
+            FolderSegmentationDataset(own, "val")
+
     @pytest.mark.parametrize("text", ["a b c\n", "a\n", "", "# nothing\n"])
     def test_wrong_list_file(self, own, text):
         (own / "odd.txt").write_text(text)
@@ -578,6 +591,7 @@ class TestFolder:
         [
             ({"names": []}, "0 names"),
             ({"names": ["a", "a"]}, "twice"),
+            ({"names": map(str, range(256))}, "256 names: expected 255 at most"),
             ({"palette": [(0, 0, 0)]}, "1 colours for 3 names"),
             ({"palette": [(0, 0, 0), (1, 1, 1), (0, 256, 0)]}, "each 0 to 255"),
             ({"values": {9: 3}}, "a class is -1 to 2"),
@@ -618,10 +632,12 @@ class TestFolder:
             FolderSegmentationDataset(own, "train")
 
     def test_images_alone_can_be_predicted(self, own):
-        shutil.rmtree(own / "masks")
+        (own / "masks").rename(own / "labels")
         assert FolderSegmentationDataset(own, "val", "test")[0][1] == "1.jpg"
-        with pytest.raises(ValueError, match="needs masks"):
+        with pytest.raises(ValueError, match=r"masks/val: no such folder.*'val' needs masks; put"):
             FolderSegmentationDataset(own, "val")
+        with pytest.raises(ValueError, match="mode 'vall': expected one of"):
+            FolderSegmentationDataset(own, "val", "vall")
 
     def test_trains_and_loads(self, own, tmp_path, monkeypatch):
         from gluonvision.segmentation.checkpoint import load_run

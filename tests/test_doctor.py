@@ -16,6 +16,7 @@ from PIL import Image
 from gluonvision.__main__ import main
 from gluonvision.data import VOCSegmentationDataset, get_segmentation_dataset
 from gluonvision.data.doctor import examine, page, write_html
+from gluonvision.data.doctor.facts import read_image
 from gluonvision.data.synthetic import make_voc_like
 
 NUM_IMAGES, SIZE = 9, (60, 80)
@@ -191,6 +192,12 @@ FAULTS = [
 
 def found(report):
     return {finding.code: finding for finding in report.findings}
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("RGBA", True), ("LA", True), ("LAB", False)])
+def test_transparency_is_told_by_the_alpha_channel(mode, expected, tmp_path):
+    Image.new(mode, (4, 4)).save(tmp_path / "a.tif")
+    assert read_image(tmp_path / "a.tif").transparent is expected
 
 
 def test_a_clean_set_has_no_warning(voc_like):

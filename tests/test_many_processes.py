@@ -68,7 +68,7 @@ def _prepared(net):
 
 
 def records(config, num_processes):
-    RunFolder(config).prepare()
+    RunFolder(config).prepare(len(build.training_data(config)))
     backend.launch(train_in_float64_without_dropout, config, num_processes)
     return read_log(config.folder / "log.jsonl")
 

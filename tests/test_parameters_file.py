@@ -300,6 +300,12 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path):
+    path = tmp_path / ("n" * 248 + ".params")
+    save(path, {"w": VALUES})
+    assert_same(load(path), {"w": VALUES})
+
+
 def test_save_syncs_the_file_then_renames_then_syncs_the_folder(tmp_path, monkeypatch):
     calls = []
     for name in ("fsync", "replace"):

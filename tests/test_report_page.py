@@ -1,7 +1,9 @@
 """The evaluation's page and figure, from scores alone, and as a browser shows them."""
 
 import base64
+import dataclasses
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +16,17 @@ from PIL import Image
 from gluonvision.data.meta import get_meta
 from gluonvision.metrics import SegmentationMetric, bootstrap
 from gluonvision.segmentation.confusion_figure import draw_confusion
-from gluonvision.segmentation.report import Report, most_confused, to_text
+from gluonvision.segmentation.report import (
+    IMAGES,
+    PAGE,
+    SCORES,
+    Report,
+    images_csv,
+    most_confused,
+    to_json,
+    to_text,
+    write_files,
+)
 from gluonvision.segmentation.report_page import Sample, to_html, worst_images
 
 CHROMIUM = shutil.which("chromium")
@@ -84,6 +96,26 @@ def test_absent_classes_are_named_and_not_zero():
     assert f"Absent, in neither label nor prediction: {absent}." in page
     assert len(re.findall(r'class="track"', page)) == 5
     assert to_text(report).count("absent") == 6
+
+
+def test_names_that_are_not_utf8_are_written_as_they_are(tmp_path):
+    report, samples = made_up()
+    name = os.fsdecode(b"images/\xff.jpg")
+    report = dataclasses.replace(report, files=(Path(name), *report.files[1:]))
+    texts = {IMAGES: images_csv(report), PAGE: page_of(report, samples), SCORES: to_json(report)}
+    write_files(tmp_path, texts)
+    assert b"images/\xff.jpg,0." in (tmp_path / IMAGES).read_bytes()
+    assert all((tmp_path / name).is_file() for name in texts)
+
+
+def test_files_of_no_earlier_evaluation_stay(tmp_path):
+    report, _ = made_up()
+    (tmp_path / IMAGES).write_text("mine")
+    (tmp_path / SCORES).write_text("[]")
+    write_files(tmp_path, {SCORES: to_json(report)})
+    assert (tmp_path / IMAGES).read_text() == "mine"
+    write_files(tmp_path, {SCORES: to_json(report)})
+    assert not (tmp_path / IMAGES).exists()
 
 
 def test_all_pictures_on_the_page_are_whole():

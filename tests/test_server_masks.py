@@ -40,6 +40,15 @@ def test_the_data_set_reads_its_own_masks_back(name, tmp_path):
     check_mask(path, meta, mask.shape[::-1])
 
 
+def test_values_of_16_bits_are_refused_and_such_ignored_ones_are_not():
+    classes, palette = ("no", "yes"), ((0, 0, 0), (9, 9, 9))
+    deep = Meta("own", classes, palette, values=((256, 0), (512, 1)))
+    with pytest.raises(ValueError, match="write yes as 512.* a byte a pixel"):
+        server_mask(np.array([[0, 1]]), deep)
+    ignored = Meta("own", classes, palette, ignored_value=65535)
+    assert np.array(server_mask(np.array([[0, 1]]), ignored)).tolist() == [[0, 1]]
+
+
 def test_cityscapes_has_the_34_ids():
     # cityscapesScripts: road 7, sidewalk 8, building 11, wall 12, fence 13, pole 17, ...
     expected = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]

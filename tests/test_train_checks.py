@@ -2,16 +2,20 @@
 
 import dataclasses
 import io
+import itertools
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gluonvision import backend
 from gluonvision.model_zoo import weights
-from gluonvision.segmentation import TrainConfig, build, train
+from gluonvision.segmentation import TrainConfig, build, states, train
 from gluonvision.segmentation.run_folder import RunFolder
+from gluonvision.segmentation.train import _Run
 from gluonvision.utils.download import DownloadError
 from gluonvision.utils.progress import progress_bar
 
@@ -67,6 +71,12 @@ def test_what_works_is_not_refused(config, options, num_devices):
     build.check(dataclasses.replace(config, **options), num_devices)
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../other", "a/.."])
+def test_a_name_that_is_no_folder_of_its_own_is_refused(config, name):
+    with pytest.raises(ValueError, match="checkname=.*the run's own folder"):
+        dataclasses.replace(config, checkname=name)
+
+
 def test_a_batch_of_one_is_what_pooled_norms_fail_at(config):
     """The rule is that of the layers: with it out of the way, the first step fails, or does not."""
     for size, fails in ((1, True), (2, False)):
@@ -94,9 +104,10 @@ def test_imagenet_weights_are_looked_for_before_processes_start(config, tmp_path
 def test_a_run_goes_on_with_the_number_of_devices_named_or_left_out(config):
     train(config)
     again = dataclasses.replace(config, resume="auto", ngpus=1)
-    RunFolder(again).prepare()
+    number = build.check(again, 1)
+    RunFolder(again).prepare(number)
     with pytest.raises(ValueError, match="ngpus: None, now 2"):
-        RunFolder(dataclasses.replace(again, ngpus=2)).prepare()
+        RunFolder(dataclasses.replace(again, ngpus=2)).prepare(number)
 
 
 def test_a_run_that_is_to_last_longer_is_told_how(config):
@@ -108,6 +119,79 @@ def test_a_run_that_is_to_last_longer_is_told_how(config):
     assert f"--resume {weights_file} --checkname NEW" in way
     resumed = dataclasses.replace(longer, resume=str(weights_file), checkname="NEW")
     assert train(resumed) == Path("runs/pascal_voc/fcn/NEW/checkpoint.params")
+
+
+@pytest.fixture
+def own(config):
+    """A run of four steps on a folder of one's own."""
+    for split, kind in itertools.product(("train", "val"), ("images", "masks")):
+        Path("data", kind, split).mkdir(parents=True)
+        for name in "abcd":
+            pixels = np.eye(64, dtype=np.uint8)
+            Image.fromarray(pixels).save(f"data/{kind}/{split}/{name}.png")
+    Path("data/classes.txt").write_text("ground\nline\n")
+    more = {"dataset": "folder", "data_folder": "data", "batch_size": 2, "epochs": 2}
+    config = dataclasses.replace(config, **more, save_every=1)
+    train(config)
+    return config
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("ground\nline\nsky\n", "classes ground, line, now ground, line, sky"),
+        ("line\nground\n", "classes ground, line, now line, ground"),
+        (None, "4 training images, now 5"),
+    ],
+)
+def test_a_run_on_other_data_is_refused_and_left_as_it_was(own, file, told):
+    before = contents(own.folder)
+    if file is None:
+        for kind in ("images", "masks"):
+            shutil.copy(f"data/{kind}/train/a.png", f"data/{kind}/train/e.png")
+    else:
+        Path("data/classes.txt").write_text(file)
+    for resume in ("auto", str(states.list_states(own.folder / "states")[0])):
+        with pytest.raises(ValueError, match=f"was begun with .*{told}; .*another --checkname"):
+            train(dataclasses.replace(own, resume=resume))
+    assert contents(own.folder) == before
+
+
+def test_a_state_that_is_not_there_is_told_with_those_that_are(own):
+    there = states.list_states(own.folder / "states")[-1].name
+    absent = str(own.folder / "states/00000009-0123456789abcdef.safetensors")
+    with pytest.raises(
+        FileNotFoundError, match=f"00000009.*no such state; .* there are: .*{there}"
+    ):
+        train(dataclasses.replace(own, resume=absent))
+
+
+def test_best_weights_of_after_a_state_are_set_aside_with_the_states(own):
+    best, last = own.folder / "best.params", states.list_states(own.folder / "states")[-1]
+    before = best.read_bytes()  # of step 4, the only one that was validated
+    train(dataclasses.replace(own, resume="auto"))
+    assert not best.with_name("best.params.superseded").exists()
+    other = dataclasses.replace(own, resume=str(last), checkname="other")
+    assert _Run(other).progress.best_step == -1
+    assert _Run(dataclasses.replace(own, resume="auto")).progress.best_step == 4
+    earlier = states.list_states(own.folder / "states")[-2]
+    RunFolder(dataclasses.replace(own, resume=str(earlier))).prepare(4)
+    assert not best.exists()
+    assert best.with_name("best.params.superseded").read_bytes() == before
+
+
+def test_what_a_kill_left_does_not_stand_in_the_way(config):
+    begun = [config.folder / ".abc.tmp/half.onnx", config.folder / "states/.def.tmp"]
+    others = config.folder / "eval/.ghi.tmp"
+    for path in (*begun, others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    RunFolder(config).prepare(4)
+    assert not begun[0].parent.exists() and not begun[1].exists() and others.exists()
 
 
 class Terminal(io.StringIO):

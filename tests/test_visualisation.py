@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gluonvision.data.base import read_image, read_mask
-from gluonvision.data.meta import get_meta
+from gluonvision.data.meta import Meta, get_meta
 from gluonvision.utils import class_shares, get_color_pallete, get_mask, overlay
 
 PERSON = (192, 128, 128)
@@ -54,6 +54,16 @@ class TestGetMask:
         mask = get_mask(np.array([[-1, 255, 0]]))
         assert np.array(mask).tolist() == [[255, 255, 0]]
         assert mask.convert("RGB").getpixel((0, 0)) == (224, 224, 192)
+
+    @pytest.mark.parametrize(
+        ("ignored", "written"), [(65535, 255), (0, 255), (2, 2), (254, 254), (-1, 255)]
+    )
+    def test_ignored_is_a_byte_that_is_no_class(self, ignored, written):
+        palette, colour = ((0, 0, 0), (1, 1, 1)), (9, 9, 9)
+        meta = Meta("own", ("a", "b"), palette, ignored_value=ignored, ignored_colour=colour)
+        mask = get_mask(np.array([[-1, 0, 1]]), meta)
+        assert np.array(mask).tolist() == [[written, 0, 1]]
+        assert np.array(mask.convert("RGB"))[0].tolist() == [[9, 9, 9], [0, 0, 0], [1, 1, 1]]
 
     def test_input_is_not_changed(self):
         array = np.array([[-1, 3]])

@@ -11,6 +11,7 @@ from gluonvision.data.pairs import Pair, images_of, pairs_of_folders, pairs_of_l
 
 MASK_FORMATS = ("indices", "colours")
 _FACTS = ("names", "palette", "values", "mask_format", "ignored_value", "ignored_colour")
+_MOST_CLASSES = 255
 _IGNORED_COLOUR = (224, 224, 192)  # VOC's
 
 Colour = Sequence[int]
@@ -58,8 +59,8 @@ class FolderSegmentationDataset(SegmentationDataset):
         facts = names, palette, values, mask_format, ignored_value, ignored_colour
         given = dict(zip(_FACTS, facts))
         self._meta = _meta(self.root, {k: v for k, v in given.items() if v is not None})
-        images, masks = _files(self.root, split, options.get("skip_broken", False))
         mode = mode or (split if split in MODES else "train")
+        images, masks = _files(self.root, split, mode, options.get("skip_broken", False))
         super().__init__(images, masks, mode, transform, **options)
 
     @property
@@ -82,7 +83,9 @@ def _folder(root: str | os.PathLike | None) -> Path:
     return folder
 
 
-def _files(root: Path, split: str | None, may_miss: bool) -> tuple[list[Path], list[Path] | None]:
+def _files(
+    root: Path, split: str | None, mode: str, may_miss: bool
+) -> tuple[list[Path], list[Path] | None]:
     """The images and, where there are any, their masks."""
     if split is not None and (root / f"{split}.txt").is_file():
         return _columns(pairs_of_list(root / f"{split}.txt", root))
@@ -93,9 +96,15 @@ def _files(root: Path, split: str | None, may_miss: bool) -> tuple[list[Path], l
             f"{split or 'SPLIT'}.txt is there; lay the images out so, or write the list, a line "
             "for an image and its mask"
         )
-    if not masks.is_dir():
-        return images_of(images), None
-    return _columns(pairs_of_folders(images, masks, may_miss))
+    if masks.is_dir():
+        return _columns(pairs_of_folders(images, masks, may_miss))
+    if mode in MODES and mode != "test":
+        raise ValueError(
+            f"{masks}: no such folder, and mode {mode!r} needs masks; put them there, called as "
+            f"their images, or write the list {split or 'SPLIT'}.txt, a line for an image and its "
+            "mask; images alone are for mode='test'"
+        )
+    return images_of(images), None
 
 
 def _columns(pairs: list[Pair]) -> tuple[list[Path], list[Path]]:
@@ -137,6 +146,11 @@ def _build(facts: dict) -> Meta:
 def _check(names: tuple, palette: tuple, values: tuple, mask_format: str) -> None:
     if not names or len(set(names)) < len(names):
         raise ValueError(f"{len(names)} names, some of them twice: {names}; each class needs one")
+    if len(names) > _MOST_CLASSES:
+        raise ValueError(
+            f"{len(names)} names: expected {_MOST_CLASSES} at most, as masks are written with a "
+            "byte a pixel, and 255 for ignored; merge classes by values"
+        )
     if len(palette) != len(names):
         raise ValueError(f"{len(palette)} colours for {len(names)} names; give one for each")
     if not all(map(_is_colour, palette)):
@@ -164,7 +178,7 @@ def _read_facts(path: Path) -> dict:
     if not path.is_file():
         return {}
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path}: is no JSON ({error})") from error
     if not isinstance(facts, dict):
@@ -180,4 +194,8 @@ def _read_classes(path: Path) -> list[str]:
             f"{path}: no such file, and no names were given; write the classes into it, one a "
             "line, in the order of their labels"
         )
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is not UTF-8 ({error}); save it as such") from error
+    return [line.strip() for line in lines if line.strip()]

@@ -61,7 +61,7 @@ def pairs_of_list(path: Path, root: Path) -> list[Pair]:
     """
     pairs = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: is no text ({error}); a list has an image and a mask a line"

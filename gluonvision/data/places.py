@@ -62,7 +62,7 @@ def read_names(path: Path) -> list[str]:
             f"{path}: no such list of images; choose another split, or unpack the archive again"
         )
     try:
-        names = path.read_text(encoding="utf-8").split()
+        names = path.read_text(encoding="utf-8-sig").split()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: is no text ({error}); unpack the archive again") from error
     if not names:

@@ -83,6 +83,7 @@ class Assessment:
         """
         folder, images = self.folder("masks"), self.data("test")
         server_masks.check_names(images.images)
+        server_masks.file_values(images.meta)  # raises where they do not fit
         facts = self.facts()
         if backend.rank() == 0:
             server_masks.reserve(folder, {name: facts[name] for name in ("sha256", "options")})
@@ -122,17 +123,20 @@ def write_masks(config: TrainConfig) -> Path:
 def assess_run(weights: str, **options) -> Assessment:
     """The assessment of a run, named by its weights or its folder, as for ``run_weights``.
 
-    ``options`` are fields of ``Assessment``; data set and data folder default to the run's.
+    ``options`` are fields of ``Assessment``; data set and, for that one, data folder default to
+    the run's.
     """
     path = run_weights(weights)
     config = TrainConfig.from_json(path.with_name(CONFIG))
+    dataset = options.pop("dataset", None) or config.dataset
+    own_folder = config.data_folder if dataset == config.dataset else None
     return Assessment(
         partial(_run_on, path),
         f"{config.model}, {config.backbone}",
         path,
         path.parent,
-        options.pop("dataset", None) or config.dataset,
-        options.pop("data_folder", None) or config.data_folder,
+        dataset,
+        options.pop("data_folder", None) or own_folder,
         **options,
     )
 
@@ -233,17 +237,17 @@ def _report(job, net, data, scores):
         limits,
     )
     figure = draw_confusion(scores.confusion, data.classes, found.title)
-    files = {
-        report.SCORES: report.to_json(found).encode(),
-        report.CONFUSION: report.confusion_csv(found).encode(),
+    files: dict[str, str | bytes] = {
+        report.SCORES: report.to_json(found),
+        report.CONFUSION: report.confusion_csv(found),
         report.FIGURE: figure,
     }
     if scores.images is not None:
-        files[report.IMAGES] = report.images_csv(found).encode()
+        files[report.IMAGES] = report.images_csv(found)
     if job.html:
         chosen = tqdm(worst_images(found), unit="image", desc="drawing", leave=False)
         samples = [_sample(job, net, data, number) for number in chosen]
-        files[report.PAGE] = to_html(found, samples, figure).encode()
+        files[report.PAGE] = to_html(found, samples, figure)
     folder = job.folder("eval")
     report.write_files(folder, files)
     print(report.to_text(found))

@@ -44,10 +44,11 @@ def validation_data(config: TrainConfig):
     )
 
 
-def check(config: TrainConfig, num_devices: int) -> None:
+def check(config: TrainConfig, num_devices: int) -> int:
     """Raise what is wrong with names, sizes and data, before processes start.
 
-    ImageNet weights that the run starts from are fetched here.
+    ImageNet weights that the run starts from are fetched here. Returns the number of training
+    images.
     """
     check_names(config.model, config.backbone)
     if config.output_stride not in (None, *OUTPUT_STRIDES):
@@ -70,8 +71,10 @@ def check(config: TrainConfig, num_devices: int) -> None:
             "multiple of their number"
         )
     validation_data(config)
-    _check_pooled(config, num_devices, len(training_data(config)))
+    num_images = len(training_data(config))
+    _check_pooled(config, num_devices, num_images)
     find_pretrained(config.backbone, _base_weights(config))
+    return num_images
 
 
 def _check_start(config):

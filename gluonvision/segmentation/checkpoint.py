@@ -29,18 +29,20 @@ def save_run(config: TrainConfig, net) -> Path:
     Each file appears whole or not at all.
     """
     save_config(config)
+    save_classes(config)
     return save_weights(config.folder / WEIGHTS, backend.get_parameters(net))
 
 
 def save_config(config: TrainConfig) -> None:
-    """Write the configuration and the data set's facts into the run's folder, which is made.
-
-    With the facts there, a run can be used where its data set is not.
-    """
+    """Write the configuration into the run's folder, which is made."""
     config.folder.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(config.folder / CONFIG, config.to_json())
+
+
+def save_classes(config: TrainConfig) -> None:
+    """Write the data set's facts into the run's folder: it can be used where the data is not."""
     facts = dataclasses.asdict(dataset_meta(config.dataset, config.data_folder))
     atomic.write_text(config.folder / CLASSES, json.dumps(facts, indent=2) + "\n")
-    atomic.write_text(config.folder / CONFIG, config.to_json())
 
 
 def save_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
@@ -108,7 +110,7 @@ def load_run(weights: str | os.PathLike):
     """
     weights = run_weights(weights)
     config = TrainConfig.from_json(weights.with_name(CONFIG))
-    facts = _saved_facts(weights) or dataset_meta(config.dataset, config.data_folder)
+    facts = saved_facts(weights) or dataset_meta(config.dataset, config.data_folder)
     net = get_segmentation_model(
         config.model, facts, config.backbone, pretrained_base=False, **model_options(config)
     )
@@ -126,7 +128,11 @@ def weights_of(name_or_file: str | os.PathLike) -> Path | None:
     return None if is_name or str(name_or_file) in list_models() else path
 
 
-def _saved_facts(weights: Path) -> Meta | None:
+def saved_facts(weights: Path) -> Meta | None:
+    """The data set's facts that a run saved beside its weights, None where it is older than such.
+
+    Raises ValueError for a file that does not hold them.
+    """
     path = weights.with_name(CLASSES)
     if not path.is_file():
         return None

@@ -117,6 +117,11 @@ class TrainConfig:
             raise ValueError(
                 f"start_epoch={self.start_epoch}: expected less than epochs={self.epochs}"
             )
+        if not Path(self.checkname).parts or ".." in Path(self.checkname).parts:
+            raise ValueError(
+                f"checkname={self.checkname!r}: expected a name for the run's own folder below "
+                "runs/DATASET/MODEL (is a variable of the shell not set?)"
+            )
         if self.syncbn and self.freeze_bn:
             raise ValueError("syncbn and freeze_bn: frozen norms have nothing to synchronize")
         self.trainer_options()  # checks what it takes

@@ -209,18 +209,28 @@ def image_scores(scores: SegmentationScores) -> tuple[np.ndarray, np.ndarray]:
     return scores.image_iou, np.where(labelled > 0, hit / np.maximum(labelled, 1), np.nan)
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """Write what an evaluation leaves, each file whole or not at all; ``SCORES`` comes last.
 
     Files of an earlier evaluation that this one has none of are removed: they would be taken for
-    its own.
+    its own. Where there was no earlier one they are the user's, and stay. Text is UTF-8, but for
+    names of files, which are what the disk has.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    earlier = {CONFUSION, FIGURE, PAGE, IMAGES} if _has_scores(folder) else set()
     for name in sorted(files, key=lambda name: name == SCORES):
         with atomic.replacing(folder / name) as file:
-            file.write(files[name])
-    for name in {CONFUSION, FIGURE, PAGE, IMAGES} - files.keys():
+            content = files[name]
+            if isinstance(content, str):
+                content = content.encode(errors="surrogateescape")
+            file.write(content)
+    for name in earlier - files.keys():
         (folder / name).unlink(missing_ok=True)
+
+
+def _has_scores(folder: Path) -> bool:
+    path = folder / SCORES
+    return path.is_file() and '"frequency_weighted_iou"' in path.read_text(errors="replace")
 
 
 def _csv(rows: list[list]) -> str:

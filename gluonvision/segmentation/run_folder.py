@@ -11,10 +11,21 @@ from typing import Any
 import numpy as np
 
 from gluonvision import backend
+from gluonvision.data import dataset_meta
 from gluonvision.segmentation import states
-from gluonvision.segmentation.checkpoint import CONFIG, WEIGHTS, save_config, save_weights
+from gluonvision.segmentation.checkpoint import (
+    BEST,
+    CLASSES,
+    CONFIG,
+    WEIGHTS,
+    save_classes,
+    save_config,
+    save_weights,
+    saved_facts,
+)
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.environment import describe_environment
+from gluonvision.segmentation.run_log import read_log
 from gluonvision.utils import atomic
 from gluonvision.utils.locking import locked
 
@@ -51,23 +62,27 @@ class RunFolder:
         resume = TrainConfig.from_json(path).resume if path.is_file() else None
         return None if resume == "auto" or states.is_state(resume) else resume
 
-    def prepare(self) -> None:
-        """Make the folder fit for the run, before anything is trained.
+    def prepare(self, num_images: int) -> None:
+        """Make the folder fit for the run, before anything is trained on ``num_images``.
 
         Raises FileExistsError where another run would be overwritten, and ValueError for a state
-        that is damaged or of another configuration; nothing is changed then.
+        that is damaged or of another configuration or data set; nothing is changed then.
         """
         config, state = self.config, self.start_state()
         if state is not None:
-            self._check_config(state)
+            _, header = states.read_state(state)
+            self._check_config(state, header["config"])
+            self._check_data(state, header["batches"]["length"], num_images)
             config = dataclasses.replace(config, resume=self.first_weights() or config.resume)
-        if state is not None and state.parent.resolve() == self.states.resolve():
-            states.set_aside_later(state)
+        goes_on = state is not None and state.parent.resolve() == self.states.resolve()
+        if state is not None and goes_on:
+            self._go_back(state)
         elif self._is_used():
             self._move_aside()
-        for leftover in self.path.rglob(atomic.TEMPORARY):
-            leftover.unlink()  # of a run that was killed while it wrote
+        self._remove_leftovers()
         save_config(config)
+        if not (goes_on and (self.path / CLASSES).is_file()):
+            save_classes(config)
         self._note_environment()
 
     def save_state(self, step: int, arrays: dict[str, np.ndarray], header: dict, best: int) -> None:
@@ -91,6 +106,27 @@ class RunFolder:
         before = json.loads(path.read_text()) if path.is_file() else []
         atomic.write_text(path, json.dumps([*before, describe_environment()], indent=2) + "\n")
 
+    def _go_back(self, state: Path) -> None:
+        """Set aside what was saved after a state: later states, and the best weights if later."""
+        log = self.path / "log.jsonl"
+        records = read_log(log) if log.is_file() else []
+        judged = [r for r in records if r["kind"] == "epoch" and r["mean_iou"] is not None]
+        best = max(judged, key=lambda record: record["mean_iou"], default=None)
+        states.set_aside_later(state)
+        if best is not None and best["step"] > states.step_of(state):
+            for path in self.path.glob(f"{BEST}*"):
+                if path.suffix != states.SUPERSEDED:
+                    path.replace(path.with_name(path.name + states.SUPERSEDED))
+
+    def _remove_leftovers(self) -> None:
+        """What a run or an export that was killed while it wrote has left half done."""
+        for folder in (self.path, self.states):
+            for leftover in folder.glob(atomic.TEMPORARY):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
+
     def _is_used(self) -> bool:
         return (self.path / WEIGHTS).exists() or bool(states.list_states(self.states))
 
@@ -109,8 +145,7 @@ class RunFolder:
         shutil.rmtree(old, ignore_errors=True)
         self.path.rename(old)
 
-    def _check_config(self, state: Path) -> None:
-        saved = states.read_state(state)[1]["config"]
+    def _check_config(self, state: Path, saved: dict[str, Any]) -> None:
         different = {n: v for n, v in self.config.lasting().items() if saved.get(n, v) != v}
         if "ngpus" in different and self._devices(saved["ngpus"]) == self._devices(
             self.config.ngpus
@@ -120,6 +155,18 @@ class RunFolder:
             told = "; ".join(f"{n}: {saved[n]!r}, now {v!r}" for n, v in different.items())
             raise ValueError(
                 f"the run of {state} was begun with other options ({told}); {self._way(different)}"
+            )
+
+    def _check_data(self, state: Path, number: int, num_images: int) -> None:
+        facts = saved_facts(state.parent.with_name(WEIGHTS))
+        names = dataset_meta(self.config.dataset, self.config.data_folder).classes
+        told = [] if number == num_images else [f"{number} training images, now {num_images}"]
+        if facts is not None and facts.classes != names:
+            told.append(f"the classes {', '.join(facts.classes)}, now {', '.join(names)}")
+        if told:
+            raise ValueError(
+                f"the run of {state} was begun with {' and '.join(told)}; make the data what it "
+                "was, or begin another from its checkpoint.params, with another --checkname"
             )
 
     def _devices(self, number: int | None) -> int:

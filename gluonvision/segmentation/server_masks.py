@@ -23,12 +23,17 @@ def file_values(meta: Meta) -> np.ndarray:
     """The pixel value of each class in the data set's own mask files: uint8 (num_class,).
 
     The other way round than masks are read: Cityscapes' 34 ids for its 19 train ids, ADE20K's 1 to
-    150.
+    150. Raises ValueError where one is above 255.
     """
     values = np.arange(meta.num_class) + meta.label_offset
     for value, label in reversed(meta.values):
         if label >= 0:
             values[label] = value
+    if values.max() > 255:
+        raise ValueError(
+            f"{meta.name}: its files write {meta.classes[values.argmax()]} as {values.max()}, and "
+            "a mask for a test server has a byte a pixel; demo writes masks of the class numbers"
+        )
     return values.astype(np.uint8)
 
 
@@ -38,7 +43,8 @@ def server_mask(classes: np.ndarray, meta: Meta) -> Image.Image:
     picture = Image.fromarray(values[classes])
     if meta.name not in _GREY:
         palette = np.zeros((256, 3), np.uint8)
-        palette[meta.ignored_value] = meta.ignored_colour
+        if meta.ignored_value <= 255:
+            palette[meta.ignored_value] = meta.ignored_colour
         palette[values] = meta.palette
         picture.putpalette(palette.tobytes())
     return picture

@@ -18,6 +18,7 @@ from gluonvision.utils import atomic
 
 _NAME = re.compile(r"(\d{8,})-([0-9a-f]{16})\.safetensors")
 _HEADER = "gluonvision"
+SUPERSEDED = ".superseded"
 
 
 def save_state(folder: Path, step: int, arrays: Mapping[str, np.ndarray], header: dict) -> Path:
@@ -48,11 +49,15 @@ def save_state(folder: Path, step: int, arrays: Mapping[str, np.ndarray], header
 def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     """The arrays and the header of a state.
 
-    Raises ValueError for a file that is damaged, naming the one before it.
+    Raises FileNotFoundError, naming those that are there, and ValueError for a file that is
+    damaged, naming the one before it.
     """
     match = _NAME.fullmatch(path.name)
     if match is None:
         raise ValueError(f"{path} is not named as a state of a run; they lie in its states/")
+    if not path.is_file():
+        there = ", ".join(other.name for other in list_states(path.parent)) or "none"
+        raise FileNotFoundError(f"{path}: no such state; in its folder there are: {there}")
     content = path.read_bytes()
     if _digest(content) != match[2]:
         raise ValueError(f"{path} is damaged: it does not have the hash in its name; {_way(path)}")
@@ -98,7 +103,7 @@ def set_aside_later(path: Path) -> None:
     """Rename the states after ``path``, from which a run goes on, to ``*.superseded``."""
     states = list_states(path.parent)
     for later in states[states.index(path) + 1 :]:
-        later.rename(later.with_name(later.name + ".superseded"))
+        later.rename(later.with_name(later.name + SUPERSEDED))
 
 
 def _way(path: Path) -> str:

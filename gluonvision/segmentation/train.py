@@ -45,10 +45,10 @@ def train(config: TrainConfig) -> Path:
         # Stopped before its first state, it begins where it began.
         config = dataclasses.replace(config, resume=folder.first_weights() or "auto")
         folder = RunFolder(config)
-    build.check(config, num_devices)
+    num_images = build.check(config, num_devices)
     with folder.reserved() if backend.rank() == 0 else contextlib.nullcontext():
         if backend.rank() == 0:
-            folder.prepare()
+            folder.prepare(num_images)
         stopped_by, step = backend.launch(_train, config, num_devices)
     if stopped_by:
         raise Interrupted(stopped_by, step, folder.states)
@@ -244,7 +244,11 @@ class _Run:
         backend.set_parameters(self.net, _below("net/", arrays), source=str(path))
         self.trainer.load_state(_below("trainer/", arrays))
         self.batches.load_state_dict(header["batches"])
-        return _Progress(**header["progress"])
+        progress = _Progress(**header["progress"])
+        if not (self.folder.path / BEST).is_file():
+            # Gone back from, or another run's: the best is that of what comes.
+            progress.best_iou, progress.best_step = -1.0, -1
+        return progress
 
     def _validate(self):
         progress = self.progress

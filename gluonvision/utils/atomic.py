@@ -20,7 +20,8 @@ def replacing(path: str | os.PathLike) -> Iterator[BufferedWriter]:
     before the name is. A link keeps pointing where it does.
     """
     target = Path(path).resolve()
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    # Without the target's name, which may be as long as names can be.
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file

@@ -17,8 +17,9 @@ def get_mask(predict: Any, dataset: str | Meta = "pascal_voc") -> Image.Image:
     """A class map as the data set's own mask file: a Pillow image in mode P with its colours.
 
     predict: (H, W), (1, H, W) or (H, W, 1), whole numbers of any type and framework, 0 to
-    num_class-1, -1 (or 255) for ignored; it is not changed. Pixel values are the classes, ignored
-    is 255; ADE20K's files begin at 1 and have 0 for ignored. Raises ValueError for another shape,
+    num_class-1, -1 (or 255) for ignored; it is not changed. Pixel values are the classes; ignored
+    is what the data set's files have for it, 255 where that is above 255 or a class. ADE20K's files
+    begin at 1 and have 0 for ignored. Raises ValueError for another shape,
     other values and an unknown data set.
     """
     meta = get_meta(dataset)
@@ -30,16 +31,23 @@ def get_mask(predict: Any, dataset: str | Meta = "pascal_voc") -> Image.Image:
 def mask_values(predict: Any, meta: Meta) -> np.ndarray:
     """The pixels of ``get_mask``'s picture: uint8 (H, W)."""
     labels = class_map(predict, meta)
-    values = np.where(labels < 0, meta.ignored_value, labels + meta.label_offset)
+    values = np.where(labels < 0, _ignored_value(meta), labels + meta.label_offset)
     return values.astype(np.uint8)
 
 
 def file_palette(meta: Meta) -> np.ndarray:
     """The colours of the values in a mask file: uint8 (256, 3)."""
     palette = np.zeros((256, 3), np.uint8)
-    palette[meta.ignored_value] = meta.ignored_colour
+    palette[_ignored_value(meta)] = meta.ignored_colour
     palette[meta.label_offset :][: meta.num_class] = meta.palette
     return palette
+
+
+def _ignored_value(meta: Meta) -> int:
+    """What ignored pixels are written as: a byte that is no class."""
+    value = meta.ignored_value
+    is_class = 0 <= value - meta.label_offset < meta.num_class
+    return value if 0 <= value <= 255 and not is_class else 255
 
 
 # GluonCV's name, in its spelling, for code that comes from there.

@@ -184,6 +184,8 @@ def test_mistakes_are_told(weights, camvid, tmp_path):
     assert assess_run(str(weights.parent)).weights == weights.with_name("checkpoint.params")
     with pytest.raises(FileNotFoundError, match="other.params: no such file"):
         assess_run(str(weights.with_name("other.params")))
+    assert assess_run(str(weights)).data_folder is not None
+    assert assess_run(str(weights), dataset="camvid").data_folder is None
     with pytest.raises(ValueError, match="resnet50_v1b is published for no data set"):
         assess_published("resnet50_v1b", dataset="camvid")
     with pytest.raises(ValueError, match="unknown name 'fcn_resnet101_vok'. Did you mean"):

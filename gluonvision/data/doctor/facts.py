@@ -145,7 +145,7 @@ def _image_facts(picture: Image.Image) -> Photo:
         mode=picture.mode,
         format=picture.format or "",
         orientation=turn,
-        transparent="A" in picture.mode or "transparency" in picture.info,
+        transparent=picture.has_transparency_data,
         digest=digest.digest(),
     )
 

@@ -122,7 +122,7 @@ KINDS = {
     ),
     "alpha-image": Kind(
         "note",
-        "images have transparency, which is dropped",
+        "images have transparency, which is laid on white",
         "paint them onto a ground of your choice if what lies under transparent parts matters",
     ),
     "cmyk-image": Kind(
