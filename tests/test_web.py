@@ -581,4 +581,4 @@ def test_offers_are_described():
     offer = offer_of(OWN)
     assert isinstance(offer, Offer)
     assert offer.classes[:2] == ("sky", "building")
-    assert "mIoU 73.1" in offer.about
+    assert "mIoU 74.6" in offer.about
