@@ -28,6 +28,10 @@ def replacing(path: str | os.PathLike) -> Iterator[BufferedWriter]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename = str(path)  # what the caller knows
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(target.parent)
