@@ -33,6 +33,8 @@ def parameter_shapes(net) -> dict[str, tuple]:
 
 def get_parameters(net) -> dict[str, np.ndarray]:
     """Copies of all weights and running statistics, by structural name."""
+    # A forward pass under way may be laying weights out anew, in place, for its convolutions.
+    mx.nd.waitall()
     return {name: _value(parameter) for name, parameter in named_parameters(net).items()}
 
 
