@@ -146,8 +146,9 @@ def _triton_works(device):
 def _small_case(device, argmax):
     """Probabilities, a gradient and classes, all from one generator's scores."""
     generator = torch.Generator().manual_seed(0)
-    scores = torch.randn((1, 5, 4, 6), generator=generator).to(device).requires_grad_()
-    label = torch.randint(-1, 5, (1, 9, 13), generator=generator, dtype=torch.int32).to(device)
+    same = {"generator": generator, "device": "cpu"}  # whatever the default device is
+    scores = torch.randn((1, 5, 4, 6), **same).to(device).requires_grad_()
+    label = torch.randint(-1, 5, (1, 9, 13), dtype=torch.int32, **same).to(device)
     log_p = fused_log_probability(scores, label, True)
     log_p.square().sum().backward()
     return log_p.detach(), scores.grad, argmax(scores.detach(), label.shape[1:], True)
