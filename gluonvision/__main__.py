@@ -58,7 +58,7 @@ def run_command(
             os.environ.setdefault(option, "60")
     try:
         command = importlib.import_module(f"gluonvision.commands.{name}")
-        parser = argparse.ArgumentParser(
+        parser = _Parser(
             prog=program,
             description=command.__doc__,
             formatter_class=_HelpFormatter,
@@ -80,6 +80,17 @@ def run_command(
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the option that an unknown one is nearly."""
+
+    def error(self, message):
+        import difflib  # whoever types well does not wait for it
+
+        words = message.partition("unrecognized arguments: ")[2].replace("=", " ").split()
+        near = words and difflib.get_close_matches(words[0], self._option_string_actions, 1)
+        super().error(f"{message} (did you mean {near[0]}?)" if near else message)
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

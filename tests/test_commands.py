@@ -66,6 +66,15 @@ def test_an_unknown_command_is_answered_with_those_that_there_are(typed, told, c
     assert ended.value.code == 2 and told in said and repr(typed) in said
 
 
+@pytest.mark.parametrize("typed", ["--epocs=3", "--epocs"])
+def test_an_unknown_option_is_answered_with_that_which_it_is_nearly(typed, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", typed])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --epocs" in (told := capsys.readouterr().err)
+    assert "did you mean --epochs?" in told
+
+
 def test_a_wrong_backend_is_told_in_a_line():
     code = "import sys; from gluonvision.__main__ import main; sys.exit(main(['bench']))"
     done = python(code, GLUONVISION_BACKEND="tf")

@@ -618,6 +618,8 @@ class TestFolder:
             FolderSegmentationDataset(None)
         with pytest.raises(FileNotFoundError, match="absent: no such folder"):
             FolderSegmentationDataset(own / "absent")
+        with pytest.raises(FileNotFoundError, match="there is one in .*: name that folder"):
+            FolderSegmentationDataset(own / "images", "val")
         with pytest.raises(FileNotFoundError, match=r"images/test.*test\.txt"):
             FolderSegmentationDataset(own, "test")
         (own / "masks" / "val" / "2.png").unlink()

@@ -358,3 +358,21 @@ def test_the_model_that_comes_with_the_package(run, images):
         "in/a.png", "--model", "deeplabv3plus_mobilenet_v2_camvid", "--no-cuda", resume=None
     )
     assert code == 0 and "found:" in out
+
+
+def test_a_published_model_with_weights_of_ones_own(run, images, tmp_path):
+    name, file = "deeplabv3plus_mobilenet_v2_camvid", tmp_path / "own.params"
+    backend.seed(4)
+    model_zoo.get_model(name).save_parameters(str(file))
+    arguments = ("in/a.png", "--model", name, "--weights", file, "--no-cuda")
+    assert run(*arguments, "--output-folder", "own", resume=None)[0] == 0
+    assert run(*arguments[:3], "--no-cuda", "--output-folder", "its", resume=None)[0] == 0
+    masks = [np.array(Image.open(tmp_path / f / "a_mask.png")) for f in ("own", "its")]
+    assert not np.array_equal(*masks)
+    code, _, err = run("in/b.jpg", "--weights", file)
+    assert code == 1 and "--weights is for --model" in err
+
+
+def test_results_go_into_a_folder(run, images):
+    code, _, err = run("in/b.jpg", "--output-folder", "in/a.png")
+    assert code == 1 and "in/a.png: is a file; --output-folder names a folder" in err

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from gluonvision.backend.precisions import PRECISIONS
 from gluonvision.data.meta import get_meta
+from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.segmentation import predict_files as files
 from gluonvision.segmentation.checkpoint import weights_of
 from gluonvision.segmentation.inference import Inference
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", default=DEFAULT_MODEL, help="a published model")
     source.add_argument("--resume", metavar="FILE", help="weights, or the folder, of a run instead")
+    add("--weights", metavar="FILE", help="weights for --model, of any kind (default: its own)")
     add("--dataset", help="names and colours of classes (default: those of the model)")
     add("--output-folder", type=Path, default=Path(), metavar="FOLDER", help="where results go")
     add("--overwrite", action="store_true", help="make anew what is there already")
@@ -57,6 +59,10 @@ def run(options: argparse.Namespace) -> int:
     """Segment what was named, write results, print what was found; the exit code."""
     if not options.inputs and options.webcam is None:
         raise ValueError("nothing to segment: name an image, a folder or a video, or --webcam 0")
+    if options.output_folder.is_file():
+        raise NotADirectoryError(
+            f"{options.output_folder}: is a file; --output-folder names a folder, and makes it"
+        )
     sources, problems = files.find_sources(options.inputs, options.output_folder)
     # Whoever ends it so wants no half files either.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -77,12 +83,18 @@ def run(options: argparse.Namespace) -> int:
 
 def _predictor(options) -> Predictor:
     how = Inference(scales=options.scales, flip=options.flip, window=options.window)
-    predictor = Predictor.load(
-        options.resume or options.model,
-        how=how,
-        device=device_named("cpu" if options.no_cuda else options.device),
-        precision=options.precision,
-    )
+    device = device_named("cpu" if options.no_cuda else options.device)
+    if options.weights:
+        if options.resume:
+            raise ValueError("--weights is for --model; a run's weights are named by --resume")
+        net = get_model(options.model, pretrained=options.weights)
+        predictor = Predictor(
+            net, dataset_of(options.model), how=how, device=device, precision=options.precision
+        )
+    else:
+        predictor = Predictor.load(
+            options.resume or options.model, how=how, device=device, precision=options.precision
+        )
     if options.dataset:
         predictor = predictor.with_classes(get_meta(options.dataset))
     return predictor
@@ -166,8 +178,8 @@ def _webcam_result(options) -> Path:
 def _note(options) -> str:
     """What results depend on beside the image, in words."""
     model = options.model
-    weights = weights_of(options.resume) if options.resume else None
-    if weights and weights.is_file():
+    weights = weights_of(options.resume) if options.resume else options.weights
+    if weights and Path(weights).is_file():
         model = file_digest(weights)[:12]  # wherever it lies
     scales = " ".join(map(str, options.scales)) + (" flip" if options.flip else "")
     window = f", window {options.window}" if options.window else ""

@@ -190,10 +190,11 @@ def _read_facts(path: Path) -> dict:
 
 def _read_classes(path: Path) -> list[str]:
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file, and no names were given; write the classes into it, one a "
-            "line, in the order of their labels"
-        )
+        above = path.parent.parent
+        way = "write the classes into it, one a line, in the order of their labels"
+        if (above / path.name).is_file():
+            way = f"there is one in {above}: name that folder"
+        raise FileNotFoundError(f"{path}: no such file, and no names were given; {way}")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

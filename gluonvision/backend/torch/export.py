@@ -1,6 +1,8 @@
 """A net as a file that runs without this package: ONNX, or torch's own exported program."""
 
+import contextlib
 import importlib
+import logging
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -88,18 +90,31 @@ def _program(net, example, axes):
         ) from error
 
 
+@contextlib.contextmanager
+def _without_remarks(name):
+    """Keep a logger to errors: it tells of each operator of a torchvision that is not there."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _write_onnx(program, path, axes, facts, opset):
     import onnx
 
-    made = torch.onnx.export(
-        program,
-        (),
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        opset_version=opset,
-        dynamo=True,
-        verbose=False,
-    )
+    with _without_remarks("torch.onnx"):
+        made = torch.onnx.export(
+            program,
+            (),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
     model = made.model_proto
     _strip(model.graph)
     _name_axes(model.graph, axes)

@@ -144,7 +144,7 @@ def percent(share: float) -> str:
 def _split_lines(report: Report) -> str:
     lines = []
     for split in report.statistics.splits:
-        masks = f"{split.masks} masks" if split.masks else "no masks"
+        masks = f"{split.masks} masks" if split.masks else "no mask that could be read"
         share = f", {percent(split.unlabelled_share)} of the pixels unlabelled"
         lines.append(
             f"  {split.name}: {split.images} images, {masks}{share if split.masks else ''}"
