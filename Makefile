@@ -43,7 +43,7 @@ docs: $(VENV)/docs.done
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt setup.py gluonvision/data/warp.c
 	$(PIP) --editable .
 	touch $@
 

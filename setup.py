@@ -1,5 +1,14 @@
-"""All metadata is in pyproject.toml; this file is for tools that still ask for a setup.py."""
+"""Metadata is in pyproject.toml. Here stands what may be compiled, and is done without if not."""
 
-from setuptools import setup
+from setuptools import Extension, setup
 
-setup()
+setup(
+    ext_modules=[
+        Extension(
+            "gluonvision.data._warp",
+            ["gluonvision/data/warp.c"],
+            extra_compile_args=["-O2"],
+            optional=True,
+        )
+    ]
+)

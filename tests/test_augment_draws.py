@@ -192,7 +192,9 @@ class TestClassAwareCrop:
         want = counts.max() / counts.sum() if counts.size else 1
         sampled = crop > 240
         if not sampled or counts.sum() > 40_000:
-            assert largest_share(a, mask, crop) == pytest.approx(want, abs=0.05 * sampled + 1e-9)
+            # A position halfway between two labels may take either: one pixel in so many.
+            slack = 0.05 if sampled else 1.01 / max(counts.sum(), 1)
+            assert largest_share(a, mask, crop) == pytest.approx(want, abs=slack)
 
     def test_the_crop_moves_until_no_class_fills_it(self):
         # Three quarters of class 0: a crop of 40 needs luck to have half of another.

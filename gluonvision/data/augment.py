@@ -6,8 +6,7 @@ a random crop, Gaussian blur of the image (p 0.5, radius 0-1). Two differences: 
 outside the picture are -1 (ignored), there they were class 0; and shrinking below 1/1.5 averages
 whole blocks first, where Pillow's resize widened its filter.
 
-Image pixels from outside are 0 before normalization, as there. A pixel is right to half a grey
-level where OpenCV is version 5 or has Intel's routines (x86), to 1/32 of a pixel elsewhere.
+Image pixels from outside are 0 before normalization, as there.
 
 Two options go beyond that routine, and are off unless asked for: photometric distortion of the
 image, and a crop that no class may fill (mmsegmentation's ``cat_max_ratio``).
@@ -15,17 +14,14 @@ image, and a crop that no class may fill (mmsegmentation's ``cat_max_ratio``).
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
 
+from gluonvision.data import warp
 from gluonvision.data.photometric import UNCHANGED, Photometric, distort, draw_photometric
 
-_OUTSIDE = -2
-_NEAREST = cv2.INTER_NEAREST, cv2.BORDER_CONSTANT
-# Replicated, then cut by the mask's own outline: a constant border would fade into the picture's
-# rim, and image and mask would end at different pixels.
-_BILINEAR = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
 _REDRAWS = 10
 
 
@@ -75,35 +71,17 @@ def apply(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The augmented crop: image uint8 (crop, crop, 3) bilinear, mask int32 (crop, crop) nearest.
 
-    image: uint8 (H, W, 3); mask: int16 or int32 (H, W), labels -1 to 32767. Neither is changed.
+    image: uint8 (H, W, 3); mask: int8, int16 or int32 (H, W), labels -1 to 32767. Neither is
+    changed.
     """
     a = augmentation
     # Only the resized picture's own part of the crop is computed: the rest is padding.
     size = min(a.width, crop_size), min(a.height, crop_size)
-    mask = mask.astype(np.int16, copy=False)
-    labels = _warp(mask, matrix(a, mask.shape), size, *_NEAREST)
-    image = _shrink(image, a)
-    pixels = _warp(image, matrix(a, image.shape[:2]), size, *_BILINEAR)
-    crop = _cut(distort(a.photometric, pixels), labels, crop_size)
-    return _blur(crop, size, a.blur), _padded(labels, crop_size)
-
-
-def _cut(pixels: np.ndarray, labels: np.ndarray, crop_size: int) -> np.ndarray:
-    """The pixels that have labels in a square of black, uint8 (crop, crop, 3)."""
-    height, width = labels.shape
-    if height == width == crop_size and labels.min() != _OUTSIDE:
-        return pixels
-    crop = np.zeros((crop_size, crop_size, 3), np.uint8)
-    cv2.copyTo(pixels, (labels != _OUTSIDE).view(np.uint8), crop[:height, :width])
-    return crop
-
-
-def _padded(labels: np.ndarray, crop_size: int) -> np.ndarray:
-    """The labels in a square of -1, int32 (crop, crop)."""
-    height, width = labels.shape
-    square = np.full((crop_size, crop_size), -1, np.int16)
-    cv2.max(labels, -1, dst=square[:height, :width])
-    return square.astype(np.int32)
+    change = None if a.photometric == UNCHANGED else partial(distort, a.photometric)
+    small = _shrink(image, a)
+    to_image, to_mask = matrix(a, small.shape[:2]), matrix(a, mask.shape)
+    crop, labels = warp.cut(small, to_image, mask, to_mask, size, crop_size, change)
+    return _blur(crop, size, a.blur), labels
 
 
 def random_transform(
@@ -173,7 +151,7 @@ def largest_share(augmentation: Augmentation, mask: np.ndarray, crop_size: int) 
     )
     grid = np.array([[step, 0, step // 2], [0, step, step // 2], [0, 0, 1]])
     to_source = matrix(a, mask.shape) @ grid
-    labels = _warp(mask.astype(np.int16, copy=False), to_source, (width, height), *_NEAREST)
+    labels = warp.nearest(mask, to_source, (width, height))
     counts = np.bincount(labels[labels >= 0])
     return float(counts.max() / counts.sum()) if counts.size else 1.0
 
@@ -195,27 +173,6 @@ def matrix(augmentation: Augmentation, size: tuple[int, ...]) -> np.ndarray:
             [down * sine, down * cosine, down * (sine * x + cosine * y) + height / 2 - 0.5],
         ]
     )
-
-
-def _warp(
-    array: np.ndarray, to_source: np.ndarray, size: tuple[int, int], sampling: int, border: int
-) -> np.ndarray:
-    # Intel's routines, where OpenCV has them, are right to half a grey level and take half the
-    # time: "not exact" means unlike OpenCV's own, which round each position to 1/32 of a pixel.
-    # The setting is this thread's alone.
-    before = cv2.ipp.useIPP_NotExact()
-    cv2.ipp.setUseIPP_NotExact(True)
-    try:
-        return cv2.warpAffine(
-            array,
-            to_source,
-            size,
-            flags=sampling | cv2.WARP_INVERSE_MAP,
-            borderMode=border,
-            borderValue=_OUTSIDE,
-        )
-    finally:
-        cv2.ipp.setUseIPP_NotExact(before)
 
 
 def _shrink(image: np.ndarray, augmentation: Augmentation) -> np.ndarray:

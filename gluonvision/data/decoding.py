@@ -1,16 +1,16 @@
 """The two kinds of file that data sets are made of, decoded in less time than Pillow takes.
 
 Ordinary JPEGs by OpenCV: the library inside is the same one, and so is every pixel. Masks in
-unfiltered 8-bit PNGs, which is how VOC's are written, by zlib alone. What is unusual in any way,
+unfiltered 8-bit PNGs, which is how VOC's are written, by zlib-ng alone. What is unusual in any way,
 a broken file above all, is not decoded here but left to Pillow, whose errors say what is wrong.
 """
 
 import re
-import zlib
 
 import cv2
 import numpy as np
 from PIL import Image
+from zlib_ng import zlib_ng as zlib
 
 _START_OF_FRAME = (0xC0, 0xC1)  # baseline and extended: Huffman-coded, in one scan
 _START_OF_SCAN = 0xDA
@@ -107,7 +107,7 @@ def _rows(compressed: bytes, height: int, width: int) -> np.ndarray | None:
         if any(data[:: width + 1]):
             return None
         data += stream.decompress(stream.unconsumed_tail, size + 1 - len(data))
-    except zlib.error:
+    except zlib.error:  # type: ignore[misc]  # its stubs have it as a value
         return None
     if len(data) != size or not stream.eof:
         return None

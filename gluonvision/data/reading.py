@@ -95,12 +95,31 @@ def read_mask(path: str | os.PathLike, dataset: str | Meta) -> np.ndarray:
 
 
 def read_labels(path: str | os.PathLike, meta: Meta) -> np.ndarray:
-    """What ``read_mask`` reads, as int16 from 8-bit files, whose labels fit: half to go through."""
+    """What ``read_mask`` reads, as int8 or int16 from 8-bit files: less to go through."""
     if meta.masks == "colours":
         return _classes_of_colours(_read(path, _to_rgb), path, meta)
     values = _indices(path)
-    labels = cv2.LUT(values, _table(meta)) if values.dtype == np.uint8 else _classes(values, meta)
-    return _check_labels(labels, values, path, meta)
+    return _check_labels(_labels(values, meta), values, path, meta)
+
+
+def _labels(values: np.ndarray, meta: Meta) -> np.ndarray:
+    if values.dtype != np.uint8:
+        return _classes(values, meta)
+    return values.view(np.int8) if _are_labels(meta) else cv2.LUT(values, _table(meta))
+
+
+@lru_cache(maxsize=32)
+def _are_labels(meta: Meta) -> bool:
+    """Whether the bytes of its 8-bit files are the labels, as signed numbers: 255 is -1, ignored.
+
+    What means nothing must be no label as a signed number either.
+    """
+    signed = np.arange(256, dtype=np.uint8).view(np.int8)
+    first, second = (
+        np.where((labels >= IGNORED) & (labels < meta.num_class), labels, IGNORED - 1)
+        for labels in (signed, _table(meta))
+    )
+    return np.array_equal(first, second)
 
 
 def _indices(path: str | os.PathLike) -> np.ndarray:
