@@ -263,8 +263,9 @@ class TestSegments:
     @pytest.mark.parametrize(
         "segmentation, message",
         [
-            (None, "got NoneType"),
-            ([], "expected polygons"),
+            (None, "expected polygons or run lengths, got none"),
+            ([], "expected polygons or run lengths, got none"),
+            ("x", "got str"),
             ([[1, 2, 3, 4]], "4 numbers"),
             ([[1, 2, 3, 4, 5, 6, 7]], "7 numbers"),
             ([[1, 2, 3, 4, 5, "x"]], "no number"),
@@ -371,6 +372,84 @@ class TestCOCO:
             FileNotFoundError, match=r"train2017\.json: no such file.*prepare mscoco"
         ):
             COCOSegmentationDataset(root)
+
+    @staticmethod
+    def _change(root, change):
+        """Change the content of the annotation file of val."""
+        path = root / "annotations" / "instances_val2017.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    @pytest.mark.parametrize(
+        "changed, message",
+        [
+            ({"image_id": 99}, "annotation 3 is of image 99, whose id no image has"),
+            ({"image_id": "7"}, "annotation 3 is of image '7'"),
+            ({"image_id": None, "id": None}, "annotation None is of image None"),
+        ],
+    )
+    def test_an_annotation_of_no_image(self, miniature, changed, message):
+        root = miniature("coco")
+        self._change(root, lambda content: content["annotations"][2].update(changed))
+        with pytest.raises(ValueError, match=rf"val2017\.json: .*{message}.*or mend"):
+            COCOSegmentationDataset(root, "val", min_pixels=0)
+
+    @pytest.mark.parametrize(
+        "key, number, changed, message",
+        [
+            ("images", 1, {"id": 7}, "two images have the id 7, one is 000000000009.jpg"),
+            ("images", 0, {"height": 0}, "image 7 is 32x0"),
+            ("categories", 0, {"id": 2}, "two of its categories have one id"),
+            ("categories", 0, {"name": "people"}, "no category person"),
+        ],
+    )
+    def test_ids_and_names_that_do_not_fit(self, miniature, key, number, changed, message):
+        root = miniature("coco")
+        self._change(root, lambda content: content[key][number].update(changed))
+        with pytest.raises(ValueError, match=rf"val2017\.json: .*{message}.*or mend"):
+            COCOSegmentationDataset(root, "val", min_pixels=0)
+
+    @pytest.mark.parametrize("key", ["id", "file_name", "height", "width"])
+    def test_an_image_that_lacks_something(self, miniature, key):
+        root = miniature("coco")
+        self._change(root, lambda content: content["images"][1].pop(key))
+        with pytest.raises(ValueError, match=rf"val2017\.json: .*image .* has no .*{key}"):
+            COCOSegmentationDataset(root, "val", min_pixels=0)
+
+    @pytest.mark.parametrize(
+        "changed, message",
+        [
+            ({"category_id": 999}, "category_id is 999, which is no category's"),
+            ({"category_id": None}, "category_id is None"),
+            ({"iscrowd": "0"}, "iscrowd is '0', expected 0 or 1"),
+            ({"segmentation": None}, "got none"),
+            ({"segmentation": []}, "got none"),
+        ],
+    )
+    def test_an_annotation_that_is_wrong_breaks_its_image_alone(self, miniature, changed, message):
+        root = miniature("coco")
+        self._change(root, lambda content: content["annotations"][2].update(changed))
+        dataset = COCOSegmentationDataset(root, "val", min_pixels=0)
+        with pytest.raises(ValueError, match=rf"val2017\.json: image 7 .*{message}.*mend"):
+            dataset[0]
+        assert names_of(COCOSegmentationDataset(root, "val", min_pixels=0, skip_broken=True)) == [
+            "000000000009"
+        ]
+
+    def test_what_is_missing_from_an_annotation_breaks_its_image_alone(self, miniature):
+        root = miniature("coco")
+        self._change(root, lambda content: content["annotations"][2].pop("segmentation"))
+        with pytest.raises(ValueError, match=r"image 7 .*got none"):
+            COCOSegmentationDataset(root, "val", min_pixels=0)[0]
+
+    def test_two_categories_of_one_name_are_one_class(self, miniature):
+        root = miniature("coco")
+        whole = COCOSegmentationDataset(root, "val", min_pixels=0)[0][1]
+        self._change(root, lambda content: content["categories"].append({"id": 500, "name": "cat"}))
+        assert np.array_equal(COCOSegmentationDataset(root, "val", min_pixels=0)[0][1], whole)
+        self._change(root, lambda content: content["annotations"][2].update(category_id=500))
+        assert np.array_equal(COCOSegmentationDataset(root, "val", min_pixels=0)[0][1], whole)
 
     def test_a_broken_segment_names_the_image(self, miniature):
         root = miniature("coco")
