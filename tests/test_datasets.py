@@ -615,6 +615,27 @@ class TestFolder:
         with pytest.raises(ValueError, match=r"classes\.txt: is not UTF-8"):
             FolderSegmentationDataset(own, "val")
 
+    @pytest.mark.parametrize(
+        "line, message",
+        [
+            ("images/val/3.jpg masks/val/1.png", r"images/val/3\.jpg is not there \(1 of 4"),
+            ("images/val/2.jpg masks/3.png", r"masks/3\.png is not there.*relative"),
+            (r"images\val\2.jpg masks\val\2.png", "by / and not by"),
+        ],
+    )
+    def test_a_listed_file_that_is_not_there_is_found_before_training(self, own, line, message):
+        (own / "odd.txt").write_text(f" # mine\nimages/val/1.jpg masks/val/1.png\r\n{line}\r\n")
+        with pytest.raises(FileNotFoundError, match=rf"odd\.txt: .*{message}.*--skip-broken"):
+            FolderSegmentationDataset(own, "odd", "val")
+        assert names_of(FolderSegmentationDataset(own, "odd", "val", skip_broken=True)) == ["1"]
+
+    def test_masks_that_are_jpegs_are_refused(self, own):
+        path = own / "masks" / "val" / "1.png"
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+        with pytest.raises(FileNotFoundError, match=r"no mask for 1\.jpg.*1\.jpg is no mask: JPEG"):
+            FolderSegmentationDataset(own, "val")
+
     @pytest.mark.parametrize("text", ["a b c\n", "a\n", "", "# nothing\n"])
     def test_wrong_list_file(self, own, text):
         (own / "odd.txt").write_text(text)
@@ -670,6 +691,14 @@ class TestFolder:
         [
             ({"names": []}, "0 names"),
             ({"names": ["a", "a"]}, "twice"),
+            ({"names": "abc"}, "names 'abc': expected a list"),
+            ({"names": {"0": "a", "1": "b", "2": "c"}}, "expected a list, in the order"),
+            ({"names": ["a", None, "c"]}, "the name None: expected text"),
+            ({"names": ["a", " ", "c"]}, "the name ' ': expected text"),
+            ({"values": {2: 1.7}}, "1.7: expected a whole number"),
+            ({"values": {"1": 0, "01": 2}}, "stands there twice"),
+            ({"ignored_value": 254.5}, "254.5: expected a whole number"),
+            ({"palette": [[0, 0, 0]] * 3, "mask_format": "colours"}, r"share the colour \(0, 0, 0"),
             ({"names": map(str, range(256))}, "256 names: expected 255 at most"),
             ({"palette": [(0, 0, 0)]}, "1 colours for 3 names"),
             ({"palette": [(0, 0, 0), (1, 1, 1), (0, 256, 0)]}, "each 0 to 255"),

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -116,7 +117,7 @@ class _Entry:
         self.size = int(image["height"]), int(image["width"])
         if min(self.size) < 1 or max(self.size) > 1 << 16:
             raise ValueError(f"image {self.id} is {self.size[1]}x{self.size[0]}")
-        self.segments: list[tuple[int, dict | list]] = []
+        self.segments: list[tuple[int, Any]] = []
         self.problem = ""
 
     def add(self, annotation: dict, labels: dict[int, int | None]) -> None:
@@ -124,8 +125,8 @@ class _Entry:
         category = annotation.get("category_id")
         if category not in labels:
             self.problem = f"a segment's category_id is {category}, which is no category's"
-        elif labels[category] is not None:
-            self._add(annotation, labels[category])
+        elif (label := labels[category]) is not None:
+            self._add(annotation, label)
 
     def _add(self, annotation: dict, label: int) -> None:
         segmentation = annotation.get("segmentation")
