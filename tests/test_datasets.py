@@ -497,6 +497,26 @@ class TestOthers:
         test = get_segmentation_dataset("citys", root, "test")
         assert test.mode == "test" and test[0][1].endswith("_leftImg8bit.png")
 
+    def test_what_lies_beside_cities_is_none(self, miniature):
+        root = miniature("citys")
+        (root / "leftImg8bit" / "val" / "Thumbs.db").write_bytes(b"x")
+        assert len(get_segmentation_dataset("citys", root, "val")) == 2
+        for city in ("aachen", "bochum"):
+            shutil.rmtree(root / "leftImg8bit" / "val" / city)
+        with pytest.raises(FileNotFoundError, match="holds no folder of a city"):
+            get_segmentation_dataset("citys", root, "val")
+
+    @pytest.mark.parametrize(
+        "name, folder", [("ade20k", "images/validation"), ("citys", "leftImg8bit/val/aachen")]
+    )
+    def test_an_image_is_not_lost_for_its_endings_letters(self, miniature, name, folder):
+        root = miniature(name)
+        image = get_segmentation_dataset(name, root, "val").images[0]
+        assert image.parent.match(folder)
+        image.rename(image.with_suffix(image.suffix.upper()))
+        with pytest.raises(ValueError, match=rf"{image.stem}\.(JPG|PNG) ends in other.*rename"):
+            get_segmentation_dataset(name, root, "val")
+
     def test_cityscapes_id_that_does_not_exist(self, miniature):
         root = miniature("citys")
         dataset = get_segmentation_dataset("citys", root, "val", "val")
