@@ -524,8 +524,9 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
 def test_pipes_do_not_hang(folder):
     image(folder, 0).unlink()
     os.mkfifo(image(folder, 0))
-    finding = found(examine("pascal_voc", folder))["broken-image"]
-    assert "not a regular file" in finding.files[0].detail
+    report = examine("pascal_voc", folder)
+    assert "not a regular file" in found(report)["broken-image"].files[0].detail
+    assert "cannot be shown" in page.to_html(report)
 
 
 def test_an_empty_list_and_a_missing_one(folder):

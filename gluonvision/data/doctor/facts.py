@@ -88,7 +88,7 @@ def read_sample(pair: Pair, meta: Meta) -> Sample:
 def read_image(path: Path) -> Photo:
     """An image's facts, every pixel decoded."""
     try:
-        with _open(path) as picture:
+        with open_picture(path) as picture:
             picture.load()
             if picture.format in LOSSY and not has_end(path.read_bytes()):
                 return Photo(error=NO_END)
@@ -116,7 +116,7 @@ def mask_values(pair: Pair, meta: Meta) -> np.ndarray:
     """A mask's values (H, W), as ``Mask`` has them. Raises whatever reading it raises."""
     if not _is_picture(pair):
         return _file_values(pair, meta)
-    with _open(pair.mask) as picture:
+    with open_picture(pair.mask) as picture:
         values = _pixel_values(picture, meta)
     if values is None:
         raise ValueError(f"mode {picture.mode}")
@@ -127,7 +127,8 @@ def _is_picture(pair: Pair) -> bool:
     return pair.mask is not None and pair.mask.suffix.lower() in _MASK_SUFFIXES
 
 
-def _open(path) -> ImageFile.ImageFile:
+def open_picture(path) -> ImageFile.ImageFile:
+    """A picture, opened and not loaded. Raises ValueError for a folder, a pipe or a device."""
     # Opening a pipe would wait for its writer for ever.
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("not a regular file")
@@ -150,7 +151,7 @@ def _image_facts(picture: Image.Image) -> Photo:
 
 
 def _picture_mask(path, meta: Meta) -> Mask:
-    with _open(path) as picture:
+    with open_picture(path) as picture:
         if meta.masks == "indices" and (problem := packed(picture)):
             return Mask(error=problem)
         size = _upright(picture.size, orientation(picture))
