@@ -4,22 +4,60 @@
     python docs/draw_augmentation.py --images photo.jpg other.jpg --masks photo.png other.png
 
 Writes docs/images/augmentation.png and .gif (``--output``). The masks are of ``--dataset``; without
-images, generated scenes are drawn.
+images, two photographs of scripts/segmentation/examples are drawn, with masks traced by hand.
 """
 
 import argparse
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from gluonvision.data.augment import random_transform
 from gluonvision.data.base import read_image, read_mask
-from gluonvision.data.synthetic import draw_scene
+from gluonvision.data.meta import get_meta
+from gluonvision.data.rle import fill
 from gluonvision.utils import get_mask, overlay
 
 COLUMNS, FRAMES, CELL, GAP = 5, 12, 150, 6
 GIF_CELL = 220
+DOCS = Path(__file__).parent
+EXAMPLES = DOCS.parent / "scripts" / "segmentation" / "examples"
+# Photograph, class, and its outline x, y, x, y, ... in the photograph's pixels.
+TRACED = [
+    (
+        "car.jpg",
+        "car",
+        """
+        0 115 26 112 26 108 32 107 38 108 81 86 113 83 151 82 174 84 189 88 204 99 212 101
+        217 106 219 118 226 122 233 130 236 143 235 166 233 183 228 189 223 188 219 184 187
+        193 179 208 170 220 159 223 149 219 145 216 128 221 94 226 57 226 0 226
+        """,
+    ),
+    (
+        "camera.jpg",
+        "person",
+        """
+        200 64 222 65 237 75 252 87 264 98 271 111 269 126 258 133 258 139 252 144 254 164
+        247 174 243 184 241 194 242 206 262 219 267 209 282 204 302 199 307 189 317 181 320
+        171 326 169 331 176 330 191 322 201 322 212 312 229 302 232 290 237 287 247 301 254
+        305 275 287 290 262 307 247 312 208 295 199 310 174 348 142 383 149 428 152 512 0
+        512 0 257 18 237 30 209 50 186 63 161 91 136 128 125 141 111 161 106 164 98 171 83
+        186 70
+        """,
+    ),
+]
+
+
+def traced(name, thing, outline):
+    """A photograph, and its mask as VOC has them: one thing, a border around it ignored."""
+    image = read_image(EXAMPLES / name)
+    inside = fill([int(number) for number in outline.split()], image.shape[:2])
+    mask = np.where(inside, get_meta("pascal_voc").classes.index(thing), 0).astype(np.int32)
+    border = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5)))
+    mask[border > 0] = -1
+    return image, mask
 
 
 def crops(image, mask, index, count):
@@ -75,16 +113,16 @@ def main():
     parser.add_argument("--images", nargs="*", default=[], help="pictures")
     parser.add_argument("--masks", nargs="*", default=[], help="their masks, in the same order")
     parser.add_argument("--dataset", default="pascal_voc", help="what the masks' labels mean")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--output", type=Path, default=DOCS / "images")
     options = parser.parse_args()
     if len(options.images) != len(options.masks):
         parser.error(f"{len(options.images)} images and {len(options.masks)} masks: expected pairs")
     named = zip(options.images, options.masks)
     pairs = [(read_image(image), read_mask(mask, options.dataset)) for image, mask in named]
-    if not pairs:
-        generators = (np.random.default_rng([7, number]) for number in range(2))
-        pairs = [draw_scene((375, 500), g, first=2 * n) for n, g in enumerate(generators)]
-    save(pairs, options.dataset, options.output)
+    if pairs:
+        save(pairs, options.dataset, options.output)
+    else:
+        save([traced(*photograph) for photograph in TRACED], "pascal_voc", options.output)
 
 
 if __name__ == "__main__":

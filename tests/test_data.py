@@ -1,8 +1,11 @@
 """Data sets and batches: layouts, labels, broken files, order."""
 
+import os
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -236,6 +239,49 @@ class TestFiles:
         with pytest.raises(ValueError, match=r"2012_000000\.png: label 21 at row 3, column 5"):
             VOCSegmentationDataset(voc_copy)[0]
 
+    @pytest.mark.parametrize("name", ["mask.png", "mask.jpg"])
+    def test_a_jpeg_is_no_mask_whatever_its_name(self, tmp_path, name):
+        """Its invented values may well be classes: nothing else would show it."""
+        values = np.kron(np.array([[20, 90], [150, 5]], np.uint8), np.ones((20, 20), np.uint8))
+        Image.fromarray(values).save(tmp_path / name, "JPEG")
+        with pytest.raises(ValueError, match=rf"{name}: a mask cannot be a JPEG.*PNG"):
+            read_mask(tmp_path / name, "ade20k")
+
+    @pytest.mark.parametrize("bits", [2, 4])
+    @pytest.mark.parametrize("colour_type", [0, 3])
+    def test_grey_of_few_bits_is_refused_and_a_palette_of_them_read(
+        self, tmp_path, bits, colour_type
+    ):
+        """A grey 1 would be read as 17, or 85, which is a class of some data set."""
+        rows = b"\0" + bytes([0x1B if bits == 2 else 0x01])
+        header = struct.pack(">IIBBBBB", 8 // bits, 1, bits, colour_type, 0, 0, 0)
+        content = png_of((b"IHDR", header), (b"PLTE", bytes(12)), (b"IDAT", zlib.compress(rows)))
+        (tmp_path / "a.png").write_bytes(content)
+        if colour_type == 3:
+            expected = [[0, 1, 2, 3]] if bits == 2 else [[0, 1]]
+            assert read_mask(tmp_path / "a.png", "pascal_voc").tolist() == expected
+        else:
+            with pytest.raises(ValueError, match=r"a\.png: .*less than 8 bits.*save it with 8"):
+                read_mask(tmp_path / "a.png", "pascal_voc")
+
+    def test_16_bits_of_either_byte_order(self, tmp_path):
+        values = np.array([[0, 1], [20, 255]])
+        for kind in ("<u2", ">u2"):
+            Image.fromarray(values.astype(kind)).save(tmp_path / "a.tif")
+            mask = read_mask(tmp_path / "a.tif", "pascal_voc")
+            assert mask.dtype == np.int32 and mask.tolist() == [[0, 1], [20, -1]]
+
+    def test_fractions_are_no_labels(self, tmp_path):
+        Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / "a.tif")
+        with pytest.raises(ValueError, match=r"a\.tif: .*holds fractions \(Pillow mode F\)"):
+            read_mask(tmp_path / "a.tif", "pascal_voc")
+
+    def test_a_mask_on_its_side_is_to_be_turned(self, voc_copy):
+        path = voc_copy / "SegmentationClass" / "2012_000000.png"
+        Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path)
+        with pytest.raises(ValueError, match=r"000\.png.*90x120.*120x90.*turn the mask.*EXIF"):
+            VOCSegmentationDataset(voc_copy)[0]
+
     def test_mask_of_another_size(self, voc_copy):
         path = voc_copy / "SegmentationClass" / "2012_000000.png"
         Image.open(path).resize((60, 90)).save(path)
@@ -252,6 +298,40 @@ class TestFiles:
         path.write_bytes(content[: int(len(content) * share)])
         with pytest.raises(ValueError, match=rf"2012_000001\.{suffix}: cannot be read.*fetch"):
             VOCSegmentationDataset(voc_copy, mode="val")[1]
+
+    @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+    def test_a_download_with_zeros_for_its_end(self, voc_copy, share):
+        """As it is left by programs that reserve the whole file first."""
+        path = voc_copy / "JPEGImages" / "2012_000001.jpg"
+        # Where a picture takes more bytes than zeros do, a decoder has enough of them.
+        noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+        Image.fromarray(noise).save(path, quality=95)
+        content = path.read_bytes()
+        length = int(len(content) * share)
+        path.write_bytes(content[:length] + bytes(len(content) - length))
+        with pytest.raises(ValueError, match=r"2012_000001\.jpg: cannot be read.*truncated.*fetch"):
+            read_image(path)
+
+    @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 10}])
+    def test_what_lies_behind_a_jpegs_end_does_no_harm(self, voc_copy, options):
+        path = voc_copy / "JPEGImages" / "2012_000001.jpg"
+        Image.open(path).save(path, **options)
+        whole = read_image(path)
+        path.write_bytes(path.read_bytes() + bytes(100) + b"\xff\xda")
+        assert np.array_equal(read_image(path), whole)
+
+    @pytest.mark.parametrize("kind", ["pipe", "device", "loop", "folder"])
+    def test_what_is_no_file_neither_hangs_nor_grows(self, tmp_path, kind):
+        path = tmp_path / "a.png"
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            path.symlink_to({"device": "/dev/zero", "loop": path}[kind])
+        for read in (read_image, lambda path: read_mask(path, "pascal_voc")):
+            with pytest.raises(ValueError, match=r"a\.png: cannot be read as a picture \("):
+                read(path)
 
     @pytest.mark.parametrize(
         "folder, suffix", [("JPEGImages", "jpg"), ("SegmentationClass", "png")]
@@ -292,6 +372,15 @@ class TestSynthetic:
     def test_one_image_makes_no_two_splits(self, tmp_path):
         with pytest.raises(ValueError, match="expected at least 2"):
             make_voc_like(tmp_path, num_images=1)
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of these chunks, and of its end."""
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for kind, data in (*chunks, (b"IEND", b"")):
+        checked = kind + data
+        parts += [struct.pack(">I", len(data)), checked, struct.pack(">I", zlib.crc32(checked))]
+    return b"".join(parts)
 
 
 def _python(code: str) -> str:

@@ -263,8 +263,9 @@ class TestSegments:
     @pytest.mark.parametrize(
         "segmentation, message",
         [
-            (None, "got NoneType"),
-            ([], "expected polygons"),
+            (None, "expected polygons or run lengths, got none"),
+            ([], "expected polygons or run lengths, got none"),
+            ("x", "got str"),
             ([[1, 2, 3, 4]], "4 numbers"),
             ([[1, 2, 3, 4, 5, 6, 7]], "7 numbers"),
             ([[1, 2, 3, 4, 5, "x"]], "no number"),
@@ -372,6 +373,84 @@ class TestCOCO:
         ):
             COCOSegmentationDataset(root)
 
+    @staticmethod
+    def _change(root, change):
+        """Change the content of the annotation file of val."""
+        path = root / "annotations" / "instances_val2017.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    @pytest.mark.parametrize(
+        "changed, message",
+        [
+            ({"image_id": 99}, "annotation 3 is of image 99, whose id no image has"),
+            ({"image_id": "7"}, "annotation 3 is of image '7'"),
+            ({"image_id": None, "id": None}, "annotation None is of image None"),
+        ],
+    )
+    def test_an_annotation_of_no_image(self, miniature, changed, message):
+        root = miniature("coco")
+        self._change(root, lambda content: content["annotations"][2].update(changed))
+        with pytest.raises(ValueError, match=rf"val2017\.json: .*{message}.*or mend"):
+            COCOSegmentationDataset(root, "val", min_pixels=0)
+
+    @pytest.mark.parametrize(
+        "key, number, changed, message",
+        [
+            ("images", 1, {"id": 7}, "two images have the id 7, one is 000000000009.jpg"),
+            ("images", 0, {"height": 0}, "image 7 is 32x0"),
+            ("categories", 0, {"id": 2}, "two of its categories have one id"),
+            ("categories", 0, {"name": "people"}, "no category person"),
+        ],
+    )
+    def test_ids_and_names_that_do_not_fit(self, miniature, key, number, changed, message):
+        root = miniature("coco")
+        self._change(root, lambda content: content[key][number].update(changed))
+        with pytest.raises(ValueError, match=rf"val2017\.json: .*{message}.*or mend"):
+            COCOSegmentationDataset(root, "val", min_pixels=0)
+
+    @pytest.mark.parametrize("key", ["id", "file_name", "height", "width"])
+    def test_an_image_that_lacks_something(self, miniature, key):
+        root = miniature("coco")
+        self._change(root, lambda content: content["images"][1].pop(key))
+        with pytest.raises(ValueError, match=rf"val2017\.json: .*image .* has no .*{key}"):
+            COCOSegmentationDataset(root, "val", min_pixels=0)
+
+    @pytest.mark.parametrize(
+        "changed, message",
+        [
+            ({"category_id": 999}, "category_id is 999, which is no category's"),
+            ({"category_id": None}, "category_id is None"),
+            ({"iscrowd": "0"}, "iscrowd is '0', expected 0 or 1"),
+            ({"segmentation": None}, "got none"),
+            ({"segmentation": []}, "got none"),
+        ],
+    )
+    def test_an_annotation_that_is_wrong_breaks_its_image_alone(self, miniature, changed, message):
+        root = miniature("coco")
+        self._change(root, lambda content: content["annotations"][2].update(changed))
+        dataset = COCOSegmentationDataset(root, "val", min_pixels=0)
+        with pytest.raises(ValueError, match=rf"val2017\.json: image 7 .*{message}.*mend"):
+            dataset[0]
+        assert names_of(COCOSegmentationDataset(root, "val", min_pixels=0, skip_broken=True)) == [
+            "000000000009"
+        ]
+
+    def test_what_is_missing_from_an_annotation_breaks_its_image_alone(self, miniature):
+        root = miniature("coco")
+        self._change(root, lambda content: content["annotations"][2].pop("segmentation"))
+        with pytest.raises(ValueError, match=r"image 7 .*got none"):
+            COCOSegmentationDataset(root, "val", min_pixels=0)[0]
+
+    def test_two_categories_of_one_name_are_one_class(self, miniature):
+        root = miniature("coco")
+        whole = COCOSegmentationDataset(root, "val", min_pixels=0)[0][1]
+        self._change(root, lambda content: content["categories"].append({"id": 500, "name": "cat"}))
+        assert np.array_equal(COCOSegmentationDataset(root, "val", min_pixels=0)[0][1], whole)
+        self._change(root, lambda content: content["annotations"][2].update(category_id=500))
+        assert np.array_equal(COCOSegmentationDataset(root, "val", min_pixels=0)[0][1], whole)
+
     def test_a_broken_segment_names_the_image(self, miniature):
         root = miniature("coco")
         path = root / "annotations" / "instances_val2017.json"
@@ -417,6 +496,26 @@ class TestOthers:
         assert len(get_segmentation_dataset("citys", root, "trainval")) == 4
         test = get_segmentation_dataset("citys", root, "test")
         assert test.mode == "test" and test[0][1].endswith("_leftImg8bit.png")
+
+    def test_what_lies_beside_cities_is_none(self, miniature):
+        root = miniature("citys")
+        (root / "leftImg8bit" / "val" / "Thumbs.db").write_bytes(b"x")
+        assert len(get_segmentation_dataset("citys", root, "val")) == 2
+        for city in ("aachen", "bochum"):
+            shutil.rmtree(root / "leftImg8bit" / "val" / city)
+        with pytest.raises(FileNotFoundError, match="holds no folder of a city"):
+            get_segmentation_dataset("citys", root, "val")
+
+    @pytest.mark.parametrize(
+        "name, folder", [("ade20k", "images/validation"), ("citys", "leftImg8bit/val/aachen")]
+    )
+    def test_an_image_is_not_lost_for_its_endings_letters(self, miniature, name, folder):
+        root = miniature(name)
+        image = get_segmentation_dataset(name, root, "val").images[0]
+        assert image.parent.match(folder)
+        image.rename(image.with_suffix(image.suffix.upper()))
+        with pytest.raises(ValueError, match=rf"{image.stem}\.(JPG|PNG) ends in other.*rename"):
+            get_segmentation_dataset(name, root, "val")
 
     def test_cityscapes_id_that_does_not_exist(self, miniature):
         root = miniature("citys")
@@ -536,6 +635,27 @@ class TestFolder:
         with pytest.raises(ValueError, match=r"classes\.txt: is not UTF-8"):
             FolderSegmentationDataset(own, "val")
 
+    @pytest.mark.parametrize(
+        "line, message",
+        [
+            ("images/val/3.jpg masks/val/1.png", r"images/val/3\.jpg is not there \(1 of 4"),
+            ("images/val/2.jpg masks/3.png", r"masks/3\.png is not there.*relative"),
+            (r"images\val\2.jpg masks\val\2.png", "by / and not by"),
+        ],
+    )
+    def test_a_listed_file_that_is_not_there_is_found_before_training(self, own, line, message):
+        (own / "odd.txt").write_text(f" # mine\nimages/val/1.jpg masks/val/1.png\r\n{line}\r\n")
+        with pytest.raises(FileNotFoundError, match=rf"odd\.txt: .*{message}.*--skip-broken"):
+            FolderSegmentationDataset(own, "odd", "val")
+        assert names_of(FolderSegmentationDataset(own, "odd", "val", skip_broken=True)) == ["1"]
+
+    def test_masks_that_are_jpegs_are_refused(self, own):
+        path = own / "masks" / "val" / "1.png"
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+        with pytest.raises(FileNotFoundError, match=r"no mask for 1\.jpg.*1\.jpg is no mask: JPEG"):
+            FolderSegmentationDataset(own, "val")
+
     @pytest.mark.parametrize("text", ["a b c\n", "a\n", "", "# nothing\n"])
     def test_wrong_list_file(self, own, text):
         (own / "odd.txt").write_text(text)
@@ -591,6 +711,14 @@ class TestFolder:
         [
             ({"names": []}, "0 names"),
             ({"names": ["a", "a"]}, "twice"),
+            ({"names": "abc"}, "names 'abc': expected a list"),
+            ({"names": {"0": "a", "1": "b", "2": "c"}}, "expected a list, in the order"),
+            ({"names": ["a", None, "c"]}, "the name None: expected text"),
+            ({"names": ["a", " ", "c"]}, "the name ' ': expected text"),
+            ({"values": {2: 1.7}}, "1.7: expected a whole number"),
+            ({"values": {"1": 0, "01": 2}}, "stands there twice"),
+            ({"ignored_value": 254.5}, "254.5: expected a whole number"),
+            ({"palette": [[0, 0, 0]] * 3, "mask_format": "colours"}, r"share the colour \(0, 0, 0"),
             ({"names": map(str, range(256))}, "256 names: expected 255 at most"),
             ({"palette": [(0, 0, 0)]}, "1 colours for 3 names"),
             ({"palette": [(0, 0, 0), (1, 1, 1), (0, 256, 0)]}, "each 0 to 255"),

@@ -11,7 +11,9 @@ import sys
 import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import gluonvision
 from gluonvision.model_zoo import list_models
@@ -22,6 +24,7 @@ from gluonvision.segmentation.command_line import add_arguments, parse
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 sys.path.append(str(DOCS))
 
+import draw_augmentation  # noqa: E402
 import reference  # noqa: E402
 import run_blocks  # noqa: E402
 import zoo  # noqa: E402
@@ -166,3 +169,23 @@ def test_the_files_that_pages_name_are_there():
     for page in PAGES:
         for path in re.findall(named, page.read_text()):
             assert "NAME" in path or (DOCS.parent / path).exists(), f"{page.name}: {path}"
+
+
+def test_the_augmentation_is_drawn_of_photographs(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["draw_augmentation.py", "--output", str(tmp_path)])
+    draw_augmentation.main()
+    drawn, shown = (
+        Image.open(folder / "augmentation.png") for folder in (tmp_path, DOCS / "images")
+    )
+    assert drawn.size == shown.size
+    cell, gap = draw_augmentation.CELL, draw_augmentation.GAP
+    for row, name in ((0, "car.jpg"), (2, "camera.jpg")):
+        photograph = Image.open(draw_augmentation.EXAMPLES / name).convert("RGB")
+        photograph.thumbnail((cell, cell), Image.LANCZOS)
+        top = gap + row * (cell + gap)
+        for picture in (drawn, shown):
+            first = picture.crop((gap, top, gap + cell, top + cell))
+            assert np.abs(np.subtract(first, photograph, dtype=float)).mean() < 1
+    for folder in (tmp_path, DOCS / "images"):
+        with Image.open(folder / "augmentation.gif") as moving:
+            assert moving.n_frames == draw_augmentation.FRAMES

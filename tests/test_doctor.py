@@ -4,14 +4,17 @@ import html
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
 from miniatures import make_ade20k, make_camvid, make_cityscapes, make_coco, make_sbd, save_mat
 from PIL import Image
+from test_data import png_of
 
 from gluonvision.__main__ import main
 from gluonvision.data import VOCSegmentationDataset, get_segmentation_dataset
@@ -103,6 +106,21 @@ def jpeg_mask(folder):
     return mask(folder, 0)
 
 
+def zeros_at_the_end(folder):
+    noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+    Image.fromarray(noise).save(image(folder, 2), quality=95)
+    content = image(folder, 2).read_bytes()
+    image(folder, 2).write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    return image(folder, 2)
+
+
+def grey_of_four_bits(folder):
+    rows = bytes(SIZE[0] * (1 + SIZE[1] // 2))
+    header = struct.pack(">IIBBBBB", SIZE[1], SIZE[0], 4, 0, 0, 0, 0)
+    mask(folder, 3).write_bytes(png_of((b"IHDR", header), (b"IDAT", zlib.compress(rows))))
+    return mask(folder, 3)
+
+
 def shuffled_palette(folder):
     picture = Image.open(mask(folder, 1))
     picture.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
@@ -166,7 +184,9 @@ FAULTS = [
     ("broken-image", "error", lambda folder: truncate(image(folder, 2))),
     ("broken-image", "error", text_as_image),
     ("broken-mask", "error", lambda folder: truncate(mask(folder, 3))),
+    ("broken-image", "error", zeros_at_the_end),
     ("broken-mask", "error", folder_as_mask),
+    ("broken-mask", "error", grey_of_four_bits),
     ("size-mismatch", "error", other_size),
     ("turned-mask", "error", turned_mask),
     ("wrong-values", "error", wrong_value),
@@ -504,8 +524,9 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
 def test_pipes_do_not_hang(folder):
     image(folder, 0).unlink()
     os.mkfifo(image(folder, 0))
-    finding = found(examine("pascal_voc", folder))["broken-image"]
-    assert "not a regular file" in finding.files[0].detail
+    report = examine("pascal_voc", folder)
+    assert "not a regular file" in found(report)["broken-image"].files[0].detail
+    assert "cannot be shown" in page.to_html(report)
 
 
 def test_an_empty_list_and_a_missing_one(folder):

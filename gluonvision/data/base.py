@@ -125,10 +125,13 @@ class SegmentationDataset:
     def _pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         image, mask = read_image(self.images[index]), self._read_mask(index)
         if image.shape[:2] != mask.shape:
+            mend = "resize the mask with nearest-neighbour sampling"
+            if image.shape[:2] == mask.shape[::-1]:
+                mend = "turn the mask as the image's EXIF orientation turns the image"
             raise ValueError(
                 f"{self.masks[index]}: the mask is {_size(mask)} and its image "
                 f"{self.images[index]} is {_size(image)} (width x height); they must be equal: "
-                "resize the mask with nearest-neighbour sampling, or export it again"
+                f"{mend}, or export it again"
             )
         return image, mask
 

@@ -60,9 +60,19 @@ class CityscapesSegmentationDataset(SegmentationDataset):
     def _pairs(self, part: str, options: dict) -> list[tuple[Path, Path]]:
         folder = self.root / "leftImg8bit" / part
         pairs: list[tuple[Path, Path]] = []
-        for city in listed(folder, ""):
+        for city in _cities(folder):
             names = listed(folder / city, _IMAGE)
             may_miss = part == "test" or options.get("skip_broken", False)
             masks = files(self.root / "gtFine" / part / city, names, _MASK, may_miss)
             pairs += zip(files(folder / city, names, _IMAGE), masks)
         return pairs
+
+
+def _cities(folder: Path) -> list[str]:
+    # What file managers leave among them (Thumbs.db) is no city.
+    cities = [name for name in listed(folder, "") if (folder / name).is_dir()]
+    if not cities:
+        raise FileNotFoundError(
+            f"{folder}: holds no folder of a city; unpack leftImg8bit_trainvaltest.zip again"
+        )
+    return cities

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -92,7 +93,7 @@ class COCOSegmentationDataset(SegmentationDataset):
         path = self.annotations.with_name(f"{self.annotations.stem}.{classes}.{min_pixels}")
         path = path.with_name(path.name + ".kept.json")
         state = self.annotations.stat()
-        source = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "drawing": 1}
+        source = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "drawing": 2}
         kept = _read_cache(path, source)
         if kept is None:
             bar = tqdm(self._entries, desc="counting labelled pixels", unit="image", disable=None)
@@ -111,22 +112,37 @@ class _Entry:
 
     def __init__(self, image: dict):
         self.id, self.file_name = int(image["id"]), str(image["file_name"])
+        if "height" not in image or "width" not in image:
+            raise ValueError(f"image {self.id} has no height, or no width")
         self.size = int(image["height"]), int(image["width"])
         if min(self.size) < 1 or max(self.size) > 1 << 16:
             raise ValueError(f"image {self.id} is {self.size[1]}x{self.size[0]}")
-        self.segments: list[tuple[int, dict | list]] = []
+        self.segments: list[tuple[int, Any]] = []
+        self.problem = ""
 
-    def add(self, annotation: dict, label: int) -> None:
-        segmentation = annotation["segmentation"]
+    def add(self, annotation: dict, labels: dict[int, int | None]) -> None:
+        """Take a segment whose category is a class; what is wrong with it is said when drawn."""
+        category = annotation.get("category_id")
+        if category not in labels:
+            self.problem = f"a segment's category_id is {category}, which is no category's"
+        elif (label := labels[category]) is not None:
+            self._add(annotation, label)
+
+    def _add(self, annotation: dict, label: int) -> None:
+        segmentation = annotation.get("segmentation")
         if isinstance(segmentation, list):
             # Floats of Python's own would take four times the memory.
             with contextlib.suppress(TypeError, ValueError):
                 segmentation = [np.asarray(part, np.float64) for part in segmentation]
-        crowd = bool(annotation.get("iscrowd", 0))
+        crowd = annotation.get("iscrowd", 0)
+        if crowd not in (0, 1):
+            self.problem = f"a segment's iscrowd is {crowd!r}, expected 0 or 1"
         self.segments.append((IGNORED if crowd else label, segmentation))
 
     def draw(self) -> np.ndarray:
         """The mask, int32 (H, W): the first segment on top, crowds at the bottom."""
+        if self.problem:
+            raise ValueError(self.problem)
         mask = np.zeros(self.size, np.int32)
         for label, segmentation in sorted(self.segments, key=lambda segment: segment[0] < 0):
             np.copyto(mask, label, where=decode(segmentation, self.size) & (mask == 0))
@@ -134,7 +150,7 @@ class _Entry:
 
     def has_more_than(self, min_pixels: int) -> bool:
         """Whether more pixels than these have a class; a broken one stays, to fail when read."""
-        if not self.segments:
+        if not self.segments and not self.problem:
             return False
         try:
             return int((self.draw() > 0).sum()) > min_pixels
@@ -150,30 +166,56 @@ def _load(path: Path, meta: Meta) -> list[_Entry]:
             "annotations_trainval2017.zip there"
         )
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             content = json.load(file)
         labels = _labels(content["categories"], meta)
-        entries = {int(image["id"]): _Entry(image) for image in content["images"]}
-        for annotation in content["annotations"]:
-            if annotation["category_id"] in labels:
-                label = labels[annotation["category_id"]]
-                entries[annotation["image_id"]].add(annotation, label)
+        entries = _entries(content["images"])
+        for number, annotation in enumerate(content["annotations"]):
+            _entry_of(annotation, entries, number).add(annotation, labels)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{path}: is no annotation file of COCO ({type(error).__name__}: {error}); fetch it "
-            "again"
+            "again, or mend what is named"
         ) from error
     return list(entries.values())
 
 
-def _labels(categories: list[dict], meta: Meta) -> dict[int, int]:
-    """The class of each category id. By name, as other files number categories otherwise."""
-    ids = {category["name"]: category["id"] for category in categories}
+def _entries(images: list[dict]) -> dict[int, _Entry]:
+    entries: dict[int, _Entry] = {}
+    for image in images:
+        if "id" not in image or "file_name" not in image:
+            raise ValueError(f"image number {len(entries)} has no id, or no file_name: {image}")
+        entry = _Entry(image)
+        if entry.id in entries:
+            raise ValueError(f"two images have the id {entry.id}, one is {entry.file_name}")
+        entries[entry.id] = entry
+    return entries
+
+
+def _entry_of(annotation: dict, entries: dict[int, _Entry], number: int) -> _Entry:
+    image = annotation.get("image_id")
+    if image not in entries:
+        raise ValueError(
+            f"annotation {annotation.get('id', f'number {number}')} is of image {image!r}, whose "
+            "id no image has"
+        )
+    return entries[image]
+
+
+def _labels(categories: list[dict], meta: Meta) -> dict[int, int | None]:
+    """The class of each category id, None for what is no class.
+
+    By name, as other files number categories otherwise.
+    """
     names = [COCO_NAMES_OF_VOC.get(name, name) for name in meta.classes]
-    missing = [name for name in names[1:] if name not in ids]
+    classes = {name: label for label, name in enumerate(names) if label}
+    labels = {category["id"]: classes.get(category["name"]) for category in categories}
+    if len(labels) < len(categories):
+        raise ValueError("two of its categories have one id")
+    missing = [name for name, label in classes.items() if label not in labels.values()]
     if missing:
         raise ValueError(f"it has no category {', '.join(missing)}")
-    return {ids[name]: label for label, name in enumerate(names) if label}
+    return labels
 
 
 def _read_cache(path: Path, source: dict) -> list[int] | None:

@@ -51,6 +51,23 @@ def _scan_start(content: bytes) -> int | None:
     return None
 
 
+def has_end(content: bytes) -> bool:
+    """Whether the end's marker follows the compressed data of a JPEG.
+
+    Zeros may fill the rest of a download that was broken off: to decoders they are data.
+    """
+    at = 2
+    while content[at : at + 1] == b"\xff" and at + 4 <= len(content):
+        if content[at + 1] == 0xFF:  # markers may begin with more than one
+            at += 1
+            continue
+        end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if content[at + 1] == _START_OF_SCAN:
+            return b"\xff\xd9" in content[end:]
+        at = end
+    return False
+
+
 def _is_ordinary(marker: int, segment: bytes) -> bool:
     if marker in _START_OF_FRAME:
         height, width = (int.from_bytes(segment[at : at + 2], "big") for at in (1, 3))

@@ -88,7 +88,7 @@ def _files(
 ) -> tuple[list[Path], list[Path] | None]:
     """The images and, where there are any, their masks."""
     if split is not None and (root / f"{split}.txt").is_file():
-        return _columns(pairs_of_list(root / f"{split}.txt", root))
+        return _columns(pairs_of_list(root / f"{split}.txt", root, may_miss))
     images, masks = root / "images" / (split or ""), root / "masks" / (split or "")
     if not images.is_dir():
         raise FileNotFoundError(
@@ -123,24 +123,44 @@ def _meta(root: Path, given: dict) -> Meta:
 
 
 def _build(facts: dict) -> Meta:
-    names = tuple(str(name) for name in facts["names"])
+    names = _names(facts["names"])
     palette = facts.get("palette") or voc_palette(min(len(names), 256))
     palette = tuple(tuple(int(channel) for channel in colour) for colour in palette)
     ignored_colour = tuple(int(channel) for channel in facts.get("ignored_colour", _IGNORED_COLOUR))
-    values = tuple((int(k), int(v)) for k, v in dict(facts.get("values", {})).items())
+    values = tuple((_whole(k), _whole(v)) for k, v in dict(facts.get("values", {})).items())
     _check(names, palette, values, facts.get("mask_format", "indices"))
     _check_ignored_colour(ignored_colour, palette if "ignored_colour" in facts else ())
     return Meta(
         "folder",
         names,
         palette,
-        ignored_value=int(facts.get("ignored_value", 255)),
+        ignored_value=_whole(facts.get("ignored_value", 255)),
         ignored_colour=ignored_colour,
         background=0 if names[0] == "background" else None,
         values=values,
         masks=facts.get("mask_format", "indices"),
         refuse_binary="ignored_value" not in facts and 255 not in dict(values),
     )
+
+
+def _names(names: object) -> tuple[str, ...]:
+    if isinstance(names, (str, Mapping)):
+        raise ValueError(f"names {names!r}: expected a list, in the order of the labels")
+    return tuple(_name(name) for name in names)  # type: ignore[attr-defined]
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, (str, int)) or not str(name).strip():
+        raise ValueError(f"the name {name!r}: expected text")
+    return str(name)
+
+
+def _whole(number: object) -> int:
+    """A number, or, as the keys of JSON are, the text of one."""
+    whole = int(number)  # type: ignore[call-overload]
+    if not isinstance(number, str) and whole != number:
+        raise ValueError(f"{number}: expected a whole number")
+    return whole
 
 
 def _check(names: tuple, palette: tuple, values: tuple, mask_format: str) -> None:
@@ -155,6 +175,14 @@ def _check(names: tuple, palette: tuple, values: tuple, mask_format: str) -> Non
         raise ValueError(f"{len(palette)} colours for {len(names)} names; give one for each")
     if not all(map(_is_colour, palette)):
         raise ValueError("a colour is (R, G, B), each 0 to 255")
+    if mask_format == "colours" and len(set(palette)) < len(palette):
+        twice = next(colour for colour in palette if palette.count(colour) > 1)
+        raise ValueError(
+            f"two classes share the colour {twice}, so masks of colours cannot be read; give each "
+            "class its own"
+        )
+    if len({value for value, _ in values}) < len(values):
+        raise ValueError(f"values {values}: one of them stands there twice")
     if any(not -1 <= label < len(names) for _, label in values):
         raise ValueError(f"values {dict(values)}: a class is -1 to {len(names) - 1}")
     if mask_format not in MASK_FORMATS:

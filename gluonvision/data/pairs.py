@@ -1,10 +1,12 @@
 """Images and their masks, found by name in two folders or read from a list file."""
 
+import os
 import re
 from pathlib import Path
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif", ".mat")
+_LOSSY = (".jpg", ".jpeg")
 
 Pair = tuple[Path, Path]
 
@@ -23,8 +25,18 @@ def pairs_of_folders(images: Path, masks: Path, may_miss: bool = False) -> list[
             f"{masks}: no mask for {found[missing[0]].name} ({len(missing)} of {len(found)} images "
             "have none); masks are called as their images, with .png: add them, take the images "
             "away, or leave them out with skip_broken=True (--skip-broken)"
+            + _of_jpegs(masks, missing)
         )
     return [(image, known.get(name, masks / f"{name}.png")) for name, image in found.items()]
+
+
+def _of_jpegs(masks: Path, missing: list[str]) -> str:
+    lossy = by_name(masks, _LOSSY)
+    name = next((lossy[name].name for name in missing if name in lossy), "")
+    return name and (
+        f"; {name} is no mask: JPEG invents values along every edge; export the masks from their "
+        "source as PNG"
+    )
 
 
 def images_of(folder: Path) -> list[Path]:
@@ -53,11 +65,12 @@ def by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def pairs_of_list(path: Path, root: Path) -> list[Pair]:
+def pairs_of_list(path: Path, root: Path, may_miss: bool = False) -> list[Pair]:
     """The pairs in a list file: a line names an image and its mask, relative to ``root``.
 
     They stand apart by a tab or a comma, or, in names without spaces, by a space. Empty lines and
-    those that begin with # do not count. Raises ValueError, naming the line, for any other.
+    those that begin with # do not count. Raises ValueError, naming the line, for any other;
+    FileNotFoundError, unless ``may_miss``, for files that are not there.
     """
     pairs = []
     try:
@@ -67,11 +80,29 @@ def pairs_of_list(path: Path, root: Path) -> list[Pair]:
             f"{path}: is no text ({error}); a list has an image and a mask a line"
         ) from error
     for number, line in enumerate(lines, 1):
-        if line.strip() and not line.startswith("#"):
+        if line.strip() and not line.lstrip().startswith("#"):
             pairs.append(_pair(line, root, f"{path}, line {number}"))
     if not pairs:
         raise ValueError(f"{path}: the list is empty; a line names an image and its mask")
+    if not may_miss:
+        _check_all_there(path, [file for pair in pairs for file in pair])
     return pairs
+
+
+def _check_all_there(path: Path, files: list[Path]) -> None:
+    """One listing a folder, as asking for thousands of files one by one is slow."""
+    folders = {file.parent for file in files}
+    present = {f: set(os.listdir(f)) if f.is_dir() else set() for f in folders}
+    missing = [file for file in files if file.name not in present[file.parent]]
+    if not missing:
+        return
+    way = "names are relative to the list's folder: mend them"
+    if "\\" in missing[0].name:
+        way = "folders stand apart by / and not by \\: mend that"
+    raise FileNotFoundError(
+        f"{path}: {missing[0]} is not there ({len(missing)} of {len(files)} files are missing); "
+        f"{way}, add the files, or leave them out with skip_broken=True (--skip-broken)"
+    )
 
 
 def _pair(line: str, root: Path, where: str) -> Pair:

@@ -89,12 +89,19 @@ def files(folder: Path, names: Sequence[str], suffix: str, may_miss: bool = Fals
 def listed(folder: Path, suffix: str) -> list[str]:
     """The names, without ``suffix``, of a folder's files that end so, sorted.
 
-    Raises FileNotFoundError where there are none.
+    Raises FileNotFoundError where there are none, ValueError for an ending in other letters (.JPG),
+    which would be left out without a word.
     """
     found = os.listdir(folder) if folder.is_dir() else []
     # What macOS leaves in a folder begins with a dot.
-    found = [name for name in found if name.endswith(suffix) and not name.startswith(".")]
-    names = sorted(name.removesuffix(suffix) for name in found)
+    found = [name for name in found if not name.startswith(".")]
+    other = [n for n in found if n.lower().endswith(suffix.lower()) and not n.endswith(suffix)]
+    if other:
+        raise ValueError(
+            f"{folder}: {min(other)} ends in other letters than {suffix} ({len(other)} such "
+            "files); rename it, or unpack the archive again"
+        )
+    names = sorted(name.removesuffix(suffix) for name in found if name.endswith(suffix))
     if not names:
         raise FileNotFoundError(
             f"{folder}: holds no files *{suffix}; choose another split, or unpack the archive again"

@@ -1,21 +1,24 @@
 """Images and masks from files: every way to be wrong is an error that names file and mend."""
 
 import os
+import stat
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
-from gluonvision.data.decoding import decode_jpeg, decode_png
+from gluonvision.data.decoding import decode_jpeg, decode_png, has_end
 from gluonvision.data.matfile import read_sbd_mask
 from gluonvision.data.meta import Meta, get_meta
 
 IGNORED = -1
 ORIENTATION = 0x0112  # EXIF's tag
-_MASK_MODES = ("P", "L", "1", "I", "I;16")
+LOSSY = ("JPEG", "MPO")  # formats whose pixels are not those that were saved
+MASK_MODES = ("P", "L", "1", "I", "I;16", "I;16B")
+NO_END = "it is truncated, and something else fills its end"
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
@@ -26,10 +29,13 @@ def read_image(path: str | os.PathLike, deep: bool = False) -> np.ndarray:
     ValueError for a file that is empty, truncated, no picture, too large to be read whole, or of
     more than 8 bits a channel in grey, unless ``deep``.
     """
-    pixels = decode_jpeg(_content(path))
+    content = _content(path)
+    pixels = decode_jpeg(content)
     if pixels is not None:
         return pixels
-    picture = _read(path, lambda picture: picture)
+    picture = _read(path, upright)
+    if content.startswith(b"\xff\xd8") and not has_end(content):
+        raise ValueError(_unreadable(path, NO_END))
     try:
         return picture_pixels(picture, deep)
     except ValueError as error:
@@ -97,7 +103,8 @@ def read_mask(path: str | os.PathLike, dataset: str | Meta) -> np.ndarray:
 def read_labels(path: str | os.PathLike, meta: Meta) -> np.ndarray:
     """What ``read_mask`` reads, as int8 or int16 from 8-bit files: less to go through."""
     if meta.masks == "colours":
-        return _classes_of_colours(_read(path, _to_rgb), path, meta)
+        pixels = _read(path, lambda picture: _to_rgb(upright(picture)))
+        return _classes_of_colours(pixels, path, meta)
     values = _indices(path)
     return _check_labels(_labels(values, meta), values, path, meta)
 
@@ -130,15 +137,43 @@ def _indices(path: str | os.PathLike) -> np.ndarray:
 
 
 def _pillow_indices(path: str | os.PathLike) -> np.ndarray:
-    picture = _read(path, lambda picture: picture)
-    if picture.mode not in _MASK_MODES:
-        raise ValueError(
-            f"{path}: a mask must hold class numbers (palette or grey), this file holds colours "
-            f"(Pillow mode {picture.mode}); use the original palette file, saved without "
+    problem, picture = _read(path, lambda picture: (_mask_problem(picture), upright(picture)))
+    if problem:
+        raise ValueError(f"{path}: {problem}")
+    return np.asarray(picture)
+
+
+def _mask_problem(picture: ImageFile.ImageFile) -> str:
+    """Why a picture that was just opened holds no class numbers, '' where it does."""
+    if picture.format in LOSSY:
+        return (
+            "a mask cannot be a JPEG, whose compression invents values along every edge; export it "
+            "again from its source, as PNG"
+        )
+    if picture.mode not in MASK_MODES:
+        held = "fractions" if picture.mode == "F" else "colours"
+        return (
+            f"a mask must hold class numbers (palette or grey), this file holds {held} (Pillow "
+            f"mode {picture.mode}); use the original palette file, saved without "
             ".convert('RGB'), or the data set 'folder' with mask_format='colours' and a palette "
             "(in its dataset.json)"
         )
-    return np.asarray(picture)
+    return packed(picture)
+
+
+def packed(picture: ImageFile.ImageFile) -> str:
+    """What is wrong with grey of 2 or 4 bits, '' for others; to be asked before it is loaded.
+
+    Every reader stretches it to 0-255: whether 17 was meant, or 1, the file does not say.
+    """
+    stored = picture.tile[0][3] if picture.tile else ""
+    stored = stored[0] if isinstance(stored, tuple) else stored
+    if not str(stored).startswith(("L;2", "L;4")):
+        return ""
+    return (
+        "its grey has less than 8 bits, which readers stretch to 0-255 (with 4 bits 1 becomes 17); "
+        "save it with 8 bits a pixel, or with a palette"
+    )
 
 
 def _classes(values: np.ndarray, meta: Meta) -> np.ndarray:
@@ -210,16 +245,24 @@ def _unknown_colour(pixels: np.ndarray, wrong: np.ndarray, path, meta: Meta) -> 
 def _content(path: str | os.PathLike) -> bytes:
     """The file's bytes; none where it cannot be read, which Pillow puts into words."""
     try:
+        _check_regular(path)
         with open(path, "rb") as file:
             return file.read()
     except OSError:
         return b""
 
 
+def _check_regular(path: str | os.PathLike) -> None:
+    # Opening a pipe would wait for its writer for ever, and a device may have no end.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError("it is a folder" if os.path.isdir(path) else "it is a pipe or a device")
+
+
 def _read(path: str | os.PathLike, convert: Callable):
     try:
+        _check_regular(path)
         with Image.open(path) as picture:
-            return convert(upright(picture))
+            return convert(picture)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{path}: no such file; check the name, or unpack the archive again if it is a data "
@@ -232,16 +275,17 @@ def _read(path: str | os.PathLike, convert: Callable):
         ) from error
     # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error ... for a broken file.
     except Exception as error:
-        raise ValueError(
-            f"{path}: cannot be read as a picture ({_what(path, error)}); fetch or save it again, "
-            "or leave it out"
-        ) from error
+        raise ValueError(_unreadable(path, _what(path, error))) from error
+
+
+def _unreadable(path: str | os.PathLike, why: str) -> str:
+    return f"{path}: cannot be read as a picture ({why}); fetch or save it again, or leave it out"
 
 
 def _what(path: str | os.PathLike, error: Exception) -> str:
     """What is wrong with a file that Pillow refuses."""
-    if os.path.isdir(path):
-        return "it is a folder"
+    if not os.path.isfile(path) or getattr(error, "errno", None):
+        return getattr(error, "strerror", None) or str(error)
     if os.path.getsize(path) == 0:
         return "it is truncated to nothing, 0 bytes"
     if isinstance(error, Image.UnidentifiedImageError):

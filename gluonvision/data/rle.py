@@ -20,7 +20,8 @@ def decode(segmentation: dict | list, size: tuple[int, int]) -> np.ndarray:
     if isinstance(segmentation, dict):
         return _decode_runs(segmentation, size)
     if not isinstance(segmentation, list) or not segmentation:
-        raise ValueError(f"expected polygons or run lengths, got {type(segmentation).__name__}")
+        got = "none" if segmentation in ([], None) else type(segmentation).__name__
+        raise ValueError(f"expected polygons or run lengths, got {got}")
     pixels = np.zeros(size, bool)
     for polygon in segmentation:
         pixels |= fill(polygon, size)

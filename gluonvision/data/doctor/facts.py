@@ -8,18 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
+from gluonvision.data.decoding import has_end
 from gluonvision.data.matfile import read_sbd_mask
 from gluonvision.data.meta import Meta
-from gluonvision.data.reading import orientation
+from gluonvision.data.reading import LOSSY, MASK_MODES, NO_END, orientation, packed
 
-# What Pillow can open as a mask of numbers; in every other mode the file holds colours.
-NUMBER_MODES = ("P", "L", "1", "I", "I;16")
 # The mode of masks that are no pictures.
 LABELS = "labels"
-# Formats whose pixels are not those that were saved.
-LOSSY = ("JPEG", "MPO")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
@@ -91,8 +88,10 @@ def read_sample(pair: Pair, meta: Meta) -> Sample:
 def read_image(path: Path) -> Photo:
     """An image's facts, every pixel decoded."""
     try:
-        with _open(path) as picture:
+        with open_picture(path) as picture:
             picture.load()
+            if picture.format in LOSSY and not has_end(path.read_bytes()):
+                return Photo(error=NO_END)
             return _image_facts(picture)
     except FileNotFoundError:
         return Photo(missing=True)
@@ -117,7 +116,7 @@ def mask_values(pair: Pair, meta: Meta) -> np.ndarray:
     """A mask's values (H, W), as ``Mask`` has them. Raises whatever reading it raises."""
     if not _is_picture(pair):
         return _file_values(pair, meta)
-    with _open(pair.mask) as picture:
+    with open_picture(pair.mask) as picture:
         values = _pixel_values(picture, meta)
     if values is None:
         raise ValueError(f"mode {picture.mode}")
@@ -128,7 +127,8 @@ def _is_picture(pair: Pair) -> bool:
     return pair.mask is not None and pair.mask.suffix.lower() in _MASK_SUFFIXES
 
 
-def _open(path) -> Image.Image:
+def open_picture(path) -> ImageFile.ImageFile:
+    """A picture, opened and not loaded. Raises ValueError for a folder, a pipe or a device."""
     # Opening a pipe would wait for its writer for ever.
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("not a regular file")
@@ -151,7 +151,9 @@ def _image_facts(picture: Image.Image) -> Photo:
 
 
 def _picture_mask(path, meta: Meta) -> Mask:
-    with _open(path) as picture:
+    with open_picture(path) as picture:
+        if meta.masks == "indices" and (problem := packed(picture)):
+            return Mask(error=problem)
         size = _upright(picture.size, orientation(picture))
         facts = size, picture.mode, picture.format or ""
         found = _value_counts(picture, meta)
@@ -184,10 +186,10 @@ def _value_counts(picture: Image.Image, meta: Meta) -> tuple[np.ndarray, np.ndar
 
 def _pixel_values(picture: Image.Image, meta: Meta) -> np.ndarray | None:
     """Values as int64 (H, W), None where the file has no such."""
-    numbers = picture.mode in NUMBER_MODES
+    numbers = picture.mode in MASK_MODES
     if meta.masks == "indices":
         return np.asarray(picture).astype(np.int64) if numbers else None
-    if picture.mode in ("I", "I;16", "F"):
+    if picture.mode in ("I", "I;16", "I;16B", "F"):
         return None
     red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(np.int64), -1, 0)
     return red << 16 | green << 8 | blue

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gluonvision.data.doctor.facts import LOSSY, Mask, Photo, Sample
+from gluonvision.data.doctor.facts import Mask, Photo, Sample
 from gluonvision.data.meta import Meta
+from gluonvision.data.reading import LOSSY
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ KINDS = {
     ),
     "broken-mask": Kind(
         "error",
-        "masks cannot be read to their end",
+        "masks cannot be read, or not to their end",
         "fetch or export the files again, or take them off the list",
     ),
     "size-mismatch": Kind(

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gluonvision.data.doctor.facts import LOSSY, Mask, Pair, Photo, Sample
+from gluonvision.data.doctor.facts import Mask, Pair, Photo, Sample
 from gluonvision.data.doctor.report import (
     ClassCount,
     Example,
@@ -19,6 +19,7 @@ from gluonvision.data.doctor.report import (
 )
 from gluonvision.data.doctor.rules import IGNORED, WRONG, faults, labels_of, size_text
 from gluonvision.data.meta import Meta
+from gluonvision.data.reading import LOSSY
 
 NUM_EXAMPLES = 6
 NUM_SAMPLES = 3

@@ -2,9 +2,8 @@
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from gluonvision.data.doctor.facts import Pair, mask_values
+from gluonvision.data.doctor.facts import Pair, mask_values, open_picture
 from gluonvision.data.doctor.rules import WRONG, labels_of
 from gluonvision.data.meta import Meta
 from gluonvision.data.reading import upright
@@ -29,7 +28,7 @@ def thumbnail(pair: Pair, meta: Meta) -> str:
 
 
 def _small_image(pair: Pair) -> np.ndarray:
-    with Image.open(pair.image) as picture:
+    with open_picture(pair.image) as picture:
         picture.draft("RGB", (2 * WIDTH, 2 * HEIGHT))
         image = upright(picture).convert("RGB")
     image.thumbnail((WIDTH, HEIGHT))
