@@ -31,7 +31,7 @@ def count_labels(
 
     def count(index: int) -> np.ndarray:
         # One place further on: bincount takes no -1.
-        labels = dataset._read_mask(index).ravel() + 1
+        labels = dataset._read_mask(index).ravel().astype(np.int32) + 1
         return np.bincount(labels, minlength=dataset.num_class + 1)[1:]
 
     total = np.zeros(dataset.num_class, np.int64)

@@ -4,7 +4,6 @@ import os
 import stat
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -130,7 +129,7 @@ def _are_labels(meta: Meta) -> bool:
 
 
 def _indices(path: str | os.PathLike) -> np.ndarray:
-    if Path(path).suffix == ".mat":
+    if str(path).endswith(".mat"):
         return read_sbd_mask(path)
     values = decode_png(_content(path))
     return _pillow_indices(path) if values is None else values
