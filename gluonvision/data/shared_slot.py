@@ -48,11 +48,11 @@ class SharedSlot:
         self._map = None
 
     def empty(self, shape: tuple, dtype) -> np.ndarray:
-        """As ``np.empty``, in this memory; an array of objects is one outside of it."""
+        """As ``np.empty``, in this memory; an array of objects, or of nothing, outside of it."""
         dtype = np.dtype(dtype)
-        if dtype.hasobject:
-            return np.empty(shape, dtype)
         size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or size == 0:
+            return np.empty(shape, dtype)
         start = self._take(size)
         array = _part(self._memory(), (start, size)).view(dtype).reshape(shape)
         self._starts[array.ctypes.data] = start
