@@ -62,7 +62,7 @@ def read_ahead(
     What ``load`` raises is raised at its place, from a ``WorkerError`` with the worker's traceback.
     Raises ``WorkerError`` where a worker has died.
     """
-    following = iter(numbers)
+    following, workers = iter(numbers), min(workers, len(numbers))
     team = _Team(load, workers, files)
     try:
         team.start()
@@ -229,8 +229,9 @@ def _renew(name: str):
     stream = getattr(sys, name)
     if isinstance(stream, io.TextIOWrapper):
         encoding, errors = stream.encoding, stream.errors
-        new = open(stream.fileno(), "w", 1, encoding, errors, closefd=False)  # noqa: SIM115
-        setattr(sys, name, new)
+        with contextlib.suppress(OSError, ValueError):  # one in memory, or closed
+            new = open(stream.fileno(), "w", 1, encoding, errors, closefd=False)  # noqa: SIM115
+            setattr(sys, name, new)
     return stream
 
 
