@@ -188,12 +188,25 @@ class TestBatches:
         loader = by_processes(dataset)
         assert not np.array_equal(next(iter(loader)), next(iter(loader)))
 
+    def test_a_transform_may_use_torch_after_its_parent_has(self):
+        torch = pytest.importorskip("torch")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            value = float(torch.ones(10**6).sin().sum())
+            dataset = Made(lambda index: (torch.ones(10**6).sin().sum().numpy(),), 4)
+            assert [images.tolist() for (images,) in by_processes(dataset)] == 2 * [
+                pytest.approx([value, value], rel=1e-5)
+            ]
+        finally:
+            torch.set_num_threads(threads)
+
     def test_no_worker_is_needed(self):
         assert_same(list(by_processes(Made(filled), workers=0)), list(DataLoader(Made(filled), 2)))
 
     def test_another_system_is_told(self, monkeypatch):
         monkeypatch.setattr(loading, "can_fork", lambda: False)
-        with pytest.raises(ValueError, match="processes=True needs Linux"):
+        with pytest.raises(ValueError, match="processes=True on linux: it needs Linux"):
             by_processes(Made(filled))
 
 

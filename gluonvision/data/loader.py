@@ -1,9 +1,10 @@
 """Batches of NumPy arrays, read ahead by threads or by processes.
 
-Threads start at once, anywhere, and leave an error its traceback. What takes a sample's time,
-decoding and warping, goes on without the interpreter's lock; but for a tenth of it they wait for
-one another and for who trains. Processes do not: they are for training, and need Linux
-(``processes``). benchmarks/augmentation.py measures both.
+Threads work on every system, start at once and share all that there is. What takes a sample's
+time, decoding and warping, goes on without the interpreter's lock; for the tenth of it that needs
+the lock, threads wait for one another and keep waiting who trains. Processes do not. They take
+Linux, about 10 ms a pass and 3 ms more for each; training has them where it can.
+benchmarks/augmentation.py measures both.
 """
 
 import random
@@ -44,11 +45,10 @@ class SampleError(RuntimeError):
 class DataLoader:
     """A data set's samples in batches: uint8 (N, H, W, 3) images and int32 (N, H, W) masks.
 
-    File names (mode 'test') become a list. ``num_workers`` threads, or processes where
-    ``processes``, read ahead by two batches each; 0 reads in the caller's thread. ``last_batch``:
-    'keep' or 'discard' one that is not full.
-    ``stack=False`` leaves images and masks in lists, so that whole images of any sizes are a batch
-    and no padding enters a score.
+    File names (mode 'test') become a list. ``num_workers`` threads, or with ``processes`` so many
+    processes, read ahead by two batches each; 0 reads in the caller's thread. ``last_batch``:
+    'keep' or 'discard' one that is not full. ``stack=False`` leaves images and masks in lists, so
+    that whole images of any sizes are a batch and no padding enters a score.
 
     The order depends on ``seed`` and the epoch alone, and a sampler decides it: by default one
     made of ``shuffle`` and ``seed``, or ``sampler``, for a process that reads its own shard. The
@@ -60,11 +60,9 @@ class DataLoader:
     arguments that loads it goes on with the batch that comes next, and reads nothing before it.
 
     With workers, OpenCV's own threads are switched off for the whole process: each worker would
-    start as many as there are cores.
-
-    Processes (Linux) are forked for each pass. In a transform of theirs, ``random`` and
-    ``np.random`` draw what follows from seed, epoch and batch; torch, if it is used there, must be
-    in one thread. What this process writes to its memory in a pass is there twice.
+    start as many as there are cores. Worker processes (Linux) are forks, made for each pass;
+    memory that this process writes to while they live is there twice. In their transforms
+    ``random`` and ``np.random`` draw what seed, epoch and batch say, and torch has one thread.
 
     Raises ValueError for arguments out of range; SampleError, with its cause and the sample's
     file, when a sample cannot be had; WorkerError when a process is killed.
@@ -154,8 +152,11 @@ class DataLoader:
         cv2.setNumThreads(0)
         if not self.processes:
             return self._in_threads(partial(self._load, order, epoch), numbers)
+
+        def files(number: int) -> list:
+            return self._named(self._indices(order, number))
+
         load = partial(self._load_seeded, order, epoch)
-        files = lambda number: self._named(self._indices(order, number))  # noqa: E731
         return read_ahead(load, numbers, self.num_workers, files)
 
     def _in_threads(self, load: Callable, numbers: range) -> Generator[tuple, None, None]:
@@ -239,7 +240,10 @@ class DataLoader:
                 "seed, and the loader neither"
             )
         if self.processes and not can_fork():
-            raise ValueError(f"processes=True needs Linux, this is {sys.platform}; leave it out")
+            raise ValueError(
+                f"processes=True on {sys.platform}: it needs Linux, and a process that may have "
+                "children, as daemons of multiprocessing may not; leave it out"
+            )
         self._check_length()
 
     def _check_length(self) -> None:

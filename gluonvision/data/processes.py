@@ -22,7 +22,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator
 from itertools import islice
-from multiprocessing import connection, get_context
+from multiprocessing import connection, current_process, get_context
 from typing import Any
 
 from tqdm import tqdm
@@ -46,8 +46,8 @@ _NOTHING_YET = (0, 0)  # start and size where it has begun to read
 
 
 def can_fork() -> bool:
-    """Whether ``read_ahead`` works here: on Linux."""
-    return sys.platform == "linux"
+    """Whether ``read_ahead`` works here: on Linux, but for daemons of multiprocessing."""
+    return sys.platform == "linux" and not current_process().daemon
 
 
 def read_ahead(
@@ -221,6 +221,9 @@ def _part_from(parent: int) -> list:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     tqdm.set_lock(threading.RLock())
+    # In a transform torch would wait for OpenMP's threads, and those are the parent's.
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
     return [_renew(name) for name in ("stdout", "stderr")]
 
 
