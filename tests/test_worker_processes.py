@@ -464,7 +464,7 @@ def parent():
 
     def start(rest):
         command = [sys.executable, "-c", PARENT + rest]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = subprocess.Popen(command, text=True, start_new_session=True, **pipes)
         processes.append(process)
         watched.extend(os.pidfd_open(int(pid)) for pid in process.stdout.readline().split())
@@ -503,10 +503,10 @@ class TestParent:
         "end", ["sys.exit(0)", "pass", "threading.Thread(target=read).start()"]
     )
     def test_that_exits_with_a_pass_under_way_ends(self, parent, end):
-        process, watched = parent(f"read()\n{end}")
+        process, watched = parent(f"read()\nsys.stdin.readline()\n{end}")
+        _, err = process.communicate("now\n", timeout=60)
+        assert (process.returncode, err) == (0, "")
         assert_ended(watched)
-        process.communicate(timeout=60)
-        assert process.returncode == 0
 
     def test_interrupted_with_its_workers_ends_them_and_they_say_nothing(self, parent):
         process, watched = parent("read()\nlist(batches)")
