@@ -15,8 +15,9 @@ The images are those of VOC in ../shared/data where that lies, else generated on
   order of draws differ, the work does not.
 - GluonCV: its data set as it is; it does not rotate.
 
-The second table is the loader's: images a second with 1 and 2 threads, and with 2 processes of one
-thread each, which is what two cores can give at that moment.
+The second table is the loader's: images a second with 1 and 2 worker threads, 1 and 2 worker
+processes, and from two processes with a loader of 1 thread each, which is what two cores can give
+at that moment.
 """
 
 import itertools
@@ -35,6 +36,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = REPOSITORY.parent / "shared" / "data"
 BASE, CROP = 520, 480
 PASSES = 8
+APART = "2 processes of one thread each"
+LOADERS = ("1 worker thread", "2 worker threads", "1 worker process", "2 worker processes")
 
 
 def ours(root, **options):
@@ -154,7 +157,7 @@ ROUTINES = {
     "torchvision v2 (Pillow)": torchvision_pillow,
     "GluonCV": gluoncv,
 }
-AIMS = {"tutorial (Pillow)": {"aim": 1 / 6}, "tutorial, normalized": {"aim": 1 / 6}}
+AIMS = {"tutorial (Pillow)": 1 / 6, "tutorial, normalized": 1 / 6}
 PEERS = ("torchvision v2 (tensors)", "torchvision v2 (Pillow)", "GluonCV")
 
 
@@ -190,13 +193,14 @@ def serve(routine, root, num_images):
 
 
 def serve_loader(workers, root):
-    """Answer each line on stdin with the images a second of one pass of the loader."""
+    """Answer each line on stdin with the images a second of one pass; ``workers`` of LOADERS."""
     from gluonvision.data import DataLoader, VOCSegmentationDataset
 
     dataset = VOCSegmentationDataset(root, split="trainval", mode="train")
     # Of the five images thirty batches, which 2 workers can share evenly.
     dataset.images, dataset.masks = dataset.images * 48, dataset.masks * 48
-    loader = DataLoader(dataset, 8, shuffle=True, num_workers=workers)
+    number, processes = int(workers[0]), "process" in workers
+    loader = DataLoader(dataset, 8, shuffle=True, num_workers=number, processes=processes)
     for _ in sys.stdin:
         start = time.perf_counter()
         for _ in loader:
@@ -252,17 +256,21 @@ def compare_routines(root, num_images, rounds):
 
 
 def compare_loaders(root, rounds):
-    """Images a second with 1 and 2 threads, and with 2 processes of 1 thread, in every round."""
-    one, other, two = (Child(["--root", root, "--serve-loader", workers]) for workers in (1, 1, 2))
+    """Images a second of the LOADERS, and of two processes side by side, in every round."""
+    served = (*LOADERS, LOADERS[0])
+    *children, other = (Child(["--root", root, "--serve-loader", workers]) for workers in served)
+    teams = {name: [child] for name, child in zip(LOADERS, children)}
+    teams[APART] = [children[0], other]
     rates = []
-    for _ in range(rounds + 1):
-        rate = {}
-        for name, children in (("1", [one]), ("2", [two]), ("2 processes", [one, other])):
-            for child in children:
+    for number in range(rounds + 1):
+        turn = {}
+        for place in range(len(teams)):
+            name = list(teams)[(place + number) % len(teams)]
+            for child in teams[name]:
                 child.ask()
-            rate[name] = sum(child.answer() for child in children)
-        rates.append(rate)
-    for child in (one, other, two):
+            turn[name] = sum(child.answer() for child in teams[name])
+        rates.append({name: turn[name] for name in teams})
+    for child in (*children, other):
         child.close()
     return rates[1:]
 
@@ -289,31 +297,32 @@ def routine_rows(times):
     ours = [turn["ours"] for turn in times]
     for peer in ROUTINES:
         if not peer.startswith("ours"):
-            aim = AIMS.get(peer, {"aim": 0.5})
+            aim = AIMS.get(peer, 0.5)
             work = "a sample of 500 x 375, from its files to a crop of 480"
             theirs = [turn[peer] for turn in times]
-            yield measuring.time_row(work, "time", ours, peer, theirs, **aim)
+            yield measuring.time_row(work, "time", ours, peer, theirs, aim=aim)
 
 
 def loader_row(rates):
-    """Two threads beside two processes."""
-    ours, theirs = ([1e3 / turn[name] for turn in rates] for name in ("2", "2 processes"))
-    work, peer = "a sample out of the loader, by 2 threads", "2 processes of one thread"
-    return measuring.time_row(work, "time", ours, peer, theirs)
+    """Two worker processes beside two processes that have nothing to do with each other."""
+    ours, theirs = ([1e3 / turn[name] for turn in rates] for name in (LOADERS[-1], APART))
+    work = f"a sample out of the loader, by {LOADERS[-1]}"
+    return measuring.time_row(work, "time", ours, APART, theirs)
 
 
 def report_loaders(rates):
     print("\nthe loader, batches of 8: median of the turns (quartiles), and the quickest turn")
     print(f"{'':36s}{'images a second':>24s}{'most':>8s}{'times one thread':>24s}{'of most':>10s}")
     most = {name: max(turn[name] for turn in rates) for name in rates[0]}
+    one = LOADERS[0]
     for name in rates[0]:
-        label = name if "proc" in name else f"{name} worker thread{'s' * (name != '1')}"
-        ratios = middle([turn[name] / turn["1"] for turn in rates])
-        line = f"{label:36s}{middle([r[name] for r in rates]):>24s}{most[name]:8.1f}{ratios:>24s}"
-        print(f"{line}{most[name] / most['1']:10.2f}")
-    share = middle([turn["2"] / turn["2 processes"] for turn in rates])
-    both = most["2"] / most["2 processes"]
-    print(f"{'2 threads, of what 2 processes give':68s}{share:>24s}{both:10.2f}")
+        ratios = middle([turn[name] / turn[one] for turn in rates])
+        line = f"{name:36s}{middle([r[name] for r in rates]):>24s}{most[name]:8.1f}{ratios:>24s}"
+        print(f"{line}{most[name] / most[one]:10.2f}")
+    for name in (LOADERS[1], LOADERS[-1]):
+        share = middle([turn[name] / turn[APART] for turn in rates])
+        both = most[name] / most[APART]
+        print(f"{f'{name}, of what {APART} give':68s}{share:>24s}{both:10.2f}")
 
 
 def report_stages(root, num_images, turns=60):
@@ -359,7 +368,7 @@ def main():
     parser.add_argument("--root", type=Path, help="folder that holds VOCdevkit")
     parser.add_argument("--images", type=int, default=5, help="used by itself")
     parser.add_argument("--serve", help="used by itself")
-    parser.add_argument("--serve-loader", type=int, help="used by itself")
+    parser.add_argument("--serve-loader", help="used by itself")
     options = parser.parse_args()
     if options.serve:
         return serve(options.serve, options.root, options.images)

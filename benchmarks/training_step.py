@@ -12,8 +12,8 @@ model, cross-entropy. On a CPU: two images, in float32, eager.
 The share of the peak is what the model's multiplications and additions, three times those of a
 forward pass, take of the bfloat16 rate that a product of two 8192 x 8192 matrices was measured at.
 
-The last row is the loader's: a batch from JPEGs of 500 x 375, augmented, by as many threads as
-there are cores, beside FCN's step. Below 1 the device does not wait for it.
+The last row is the loader's: a batch from JPEGs of 500 x 375, augmented, by as many workers
+(processes on Linux) as there are cores, beside FCN's step. Below 1 the device does not wait for it.
 """
 
 import os
@@ -128,13 +128,14 @@ def profile(step):
 def loader_row(step_row, number, side):
     """Milliseconds of a batch out of the loader, beside those of a step."""
     from gluonvision.data import DataLoader, VOCSegmentationDataset
+    from gluonvision.data.processes import can_fork
     from gluonvision.data.synthetic import make_voc_like
 
     with tempfile.TemporaryDirectory() as folder:
         make_voc_like(folder, num_images=16, size=(375, 500))
         dataset = VOCSegmentationDataset(folder, "trainval", mode="train", crop_size=side)
         dataset.images, dataset.masks = dataset.images * 48, dataset.masks * 48
-        loader = DataLoader(dataset, number, num_workers=os.cpu_count())
+        loader = DataLoader(dataset, number, num_workers=os.cpu_count(), processes=can_fork())
         for _ in loader:  # what is loaded once
             pass
         start = time.perf_counter()
@@ -142,7 +143,7 @@ def loader_row(step_row, number, side):
             pass
         taken = 1e3 * (time.perf_counter() - start) / len(loader)
     return {
-        "work": f"a batch of {number} x {side} x {side} by {os.cpu_count()} threads",
+        "work": f"a batch of {number} x {side} x {side} by {os.cpu_count()} workers",
         "quantity": "time of a batch",
         "unit": "ms",
         "ours": taken,

@@ -1,26 +1,33 @@
-"""Batches of NumPy arrays, read ahead by threads.
+"""Batches of NumPy arrays, read ahead by threads or by processes.
 
-Threads and not processes: what takes a sample's time, decoding and warping, goes on without the
-interpreter's lock, which is held for about a tenth of it. A batch then needs no copy from
-process to process, a transform may be a lambda, COCO's annotations are in memory once, and an error
-keeps its traceback. A process would take 26 MB more, and 0.2 to 0.5 s to start, each.
-benchmarks/augmentation.py measures two threads beside two processes.
+Threads work on every system, start at once and share all that there is. What takes a sample's
+time, decoding and warping, goes on without the interpreter's lock; for the tenth of it that needs
+the lock, threads wait for one another and keep waiting who trains. Processes do not. They take
+Linux, about 10 ms a pass and 3 ms more for each; training has them where it can.
+benchmarks/augmentation.py measures both.
 """
 
+import random
+import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import cv2
 import numpy as np
 
+from gluonvision.data.processes import can_fork, read_ahead
 from gluonvision.data.sampler import Sampler
 
 _LAST_BATCH = ("keep", "discard")
 _KEPT = 31 << 20
+
+# Makes an array of a shape and a type, as np.empty.
+Empty = Callable[[tuple, np.dtype], np.ndarray]
 
 
 @dataclass
@@ -38,10 +45,10 @@ class SampleError(RuntimeError):
 class DataLoader:
     """A data set's samples in batches: uint8 (N, H, W, 3) images and int32 (N, H, W) masks.
 
-    File names (mode 'test') become a list. ``num_workers`` threads read ahead by two batches each;
-    0 reads in the caller's thread. ``last_batch``: 'keep' or 'discard' one that is not full.
-    ``stack=False`` leaves images and masks in lists, so that whole images of any sizes are a batch
-    and no padding enters a score.
+    File names (mode 'test') become a list. ``num_workers`` threads, or with ``processes`` so many
+    processes, read ahead by two batches each; 0 reads in the caller's thread. ``last_batch``:
+    'keep' or 'discard' one that is not full. ``stack=False`` leaves images and masks in lists, so
+    that whole images of any sizes are a batch and no padding enters a score.
 
     The order depends on ``seed`` and the epoch alone, and a sampler decides it: by default one
     made of ``shuffle`` and ``seed``, or ``sampler``, for a process that reads its own shard. The
@@ -53,10 +60,12 @@ class DataLoader:
     arguments that loads it goes on with the batch that comes next, and reads nothing before it.
 
     With workers, OpenCV's own threads are switched off for the whole process: each worker would
-    start as many as there are cores.
+    start as many as there are cores. Worker processes (Linux) are forks, made for each pass;
+    memory that this process writes to while they live is there twice. In their transforms
+    ``random`` and ``np.random`` draw what seed, epoch and batch say, and torch has one thread.
 
     Raises ValueError for arguments out of range; SampleError, with its cause and the sample's
-    file, when a sample cannot be had.
+    file, when a sample cannot be had; WorkerError when a process is killed.
     """
 
     def __init__(
@@ -70,9 +79,11 @@ class DataLoader:
         *,
         sampler: Sampler | None = None,
         stack: bool = True,
+        processes: bool = False,
     ):
         self.dataset, self.batch_size, self.stack = dataset, batch_size, stack
         self.num_workers, self.last_batch = num_workers, last_batch
+        self.processes = processes
         # Not "sampler or": a shard without a sample is one too, and its length is its truth.
         own = Sampler(len(dataset), shuffle, seed)
         self.sampler = own if sampler is None else sampler
@@ -127,35 +138,57 @@ class DataLoader:
         return self._counted(current)
 
     def _counted(self, current: _Pass) -> Iterator[tuple]:
-        keys = self._keys(current)
-        loaded = self._read_ahead(keys) if self.num_workers else (self._load(k) for k in keys)
-        with closing(loaded):
+        order = self.sampler.order(current.epoch).tolist()
+        numbers = range(current.position, len(self))
+        with closing(self._read(numbers, order, current.epoch)) as loaded:
             for batch in loaded:
                 current.position += 1
                 yield batch
+                del batch  # its memory may be wanted for another
 
-    def _keys(self, current: _Pass) -> Iterator[list]:
-        order = self.sampler.order(current.epoch).tolist()
-        has_epochs = hasattr(self.dataset, "set_epoch")
-        for number in range(current.position, len(self)):
-            indices = order[number * self.batch_size :][: self.batch_size]
-            yield [(index, current.epoch) if has_epochs else index for index in indices]
+    def _read(self, numbers: range, order: list[int], epoch: int) -> Generator[tuple, None, None]:
+        if not self.num_workers:
+            return (self._load(order, epoch, number) for number in numbers)
+        cv2.setNumThreads(0)
+        if not self.processes:
+            return self._in_threads(partial(self._load, order, epoch), numbers)
 
-    def _read_ahead(self, batches: Iterator[list]):
-        pool = ThreadPoolExecutor(self.num_workers, initializer=cv2.setNumThreads, initargs=(0,))
+        def files(number: int) -> list:
+            return self._named(self._indices(order, number))
+
+        load = partial(self._load_seeded, order, epoch)
+        return read_ahead(load, numbers, self.num_workers, files)
+
+    def _in_threads(self, load: Callable, numbers: range) -> Generator[tuple, None, None]:
+        pool, following = ThreadPoolExecutor(self.num_workers), iter(numbers)
         try:
-            first = islice(batches, 2 * self.num_workers)
-            pending = deque(pool.submit(self._load, batch) for batch in first)
+            first = islice(following, 2 * self.num_workers)
+            pending = deque(pool.submit(load, number) for number in first)
             while pending:
                 loaded = pending.popleft().result()
-                pending.extend(pool.submit(self._load, batch) for batch in islice(batches, 1))
+                pending.extend(pool.submit(load, number) for number in islice(following, 1))
                 yield loaded
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _load(self, keys: list) -> tuple:
-        columns = zip(*[self._sample(key) for key in keys])
-        return tuple(_stack(column) if self.stack else list(column) for column in columns)
+    def _load_seeded(self, order: list[int], epoch: int, number: int, empty: Empty) -> tuple:
+        """In a process: its siblings began with the same random numbers."""
+        s = self.sampler
+        seed = np.random.SeedSequence((s.seed, epoch, s.rank, number)).generate_state(4)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed.tobytes())
+        return self._load(order, epoch, number, empty)
+
+    def _load(self, order: list[int], epoch: int, number: int, empty: Empty | None = None) -> tuple:
+        """The batch of that number; ``empty``: what makes its arrays."""
+        has_epochs = hasattr(self.dataset, "set_epoch")
+        indices = self._indices(order, number)
+        samples = [self._sample((i, epoch) if has_epochs else i) for i in indices]
+        columns = zip(*samples)
+        return tuple(_stack(column, empty) if self.stack else list(column) for column in columns)
+
+    def _indices(self, order: list[int], number: int) -> list[int]:
+        return order[number * self.batch_size :][: self.batch_size]
 
     def _sample(self, key) -> tuple:
         try:
@@ -173,7 +206,9 @@ class DataLoader:
         """The image files (or else the indices) of batch ``number`` of an epoch, in all shards."""
         size = self.batch_size * self.sampler.world_size
         whole = replace(self.sampler, rank=0, world_size=1).order(epoch)
-        indices = whole[number * size :][:size].tolist()
+        return self._named(whole[number * size :][:size].tolist())
+
+    def _named(self, indices: list[int]) -> list:
         files = getattr(self.dataset, "images", None)
         return [files[index] for index in indices] if files else indices
 
@@ -204,6 +239,11 @@ class DataLoader:
                 f"{len(self.dataset)}; give the sampler the data set's length, its own shuffle and "
                 "seed, and the loader neither"
             )
+        if self.processes and not can_fork():
+            raise ValueError(
+                f"processes=True on {sys.platform}: it needs Linux, and a process that may have "
+                "children, as daemons of multiprocessing may not; leave it out"
+            )
         self._check_length()
 
     def _check_length(self) -> None:
@@ -225,7 +265,7 @@ def keep_freed_memory() -> None:
     np.empty(_KEPT, np.uint8)
 
 
-def _stack(column: tuple) -> np.ndarray | list[str]:
+def _stack(column: tuple, empty: Empty | None) -> np.ndarray | list[str]:
     if isinstance(column[0], str):
         return list(column)
     shapes = {np.shape(item) for item in column}
@@ -234,4 +274,8 @@ def _stack(column: tuple) -> np.ndarray | list[str]:
             f"samples of different shapes cannot be one batch: {sorted(shapes)}; whole images need "
             "batch_size=1 or stack=False, crops of one size come with mode='train'"
         )
-    return np.stack(column)
+    if empty is None:
+        return np.stack(column)
+    arrays = [np.asarray(item) for item in column]
+    dtype = np.result_type(*(array.dtype for array in arrays))
+    return np.stack(arrays, out=empty((len(arrays), *shapes.pop()), dtype))

@@ -6,6 +6,7 @@ from gluonvision import backend
 from gluonvision.backend import nn
 from gluonvision.data import DataLoader, Sampler, dataset_meta, get_segmentation_dataset
 from gluonvision.data.class_weights import KINDS, class_weights, count_labels
+from gluonvision.data.processes import can_fork
 from gluonvision.loss import get_loss
 from gluonvision.model_zoo import FCN, get_segmentation_model, load_weights
 from gluonvision.model_zoo.backbones.base import OUTPUT_STRIDES
@@ -113,6 +114,7 @@ def training_batches(config: TrainConfig, dataset) -> DataLoader:
         num_workers=config.workers,
         last_batch=last_batch,
         sampler=sampler,
+        processes=can_fork(),
     )
 
 

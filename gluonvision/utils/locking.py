@@ -9,6 +9,8 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+_held: set = set()
+
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
@@ -21,13 +23,26 @@ def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(path.name + ".lock")
     handle = _acquire(lock, wait)
+    _held.add(handle)
     try:
         yield
     finally:
+        _held.discard(handle)
         # Windows refuses to remove an open file; the empty file left there does no harm.
         with contextlib.suppress(OSError):
             lock.unlink()
         handle.close()
+
+
+def _leave_to_parent() -> None:
+    for handle in _held:
+        handle.close()
+    _held.clear()
+
+
+# A fork has the open file too, and would hold its lock on when the parent has been killed.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _acquire(lock: Path, wait: bool):

@@ -82,7 +82,7 @@ class _Worker:
             return _Failure(when, f"{name}{between}{told}", can_be_mended)
         if self.process.exitcode in (0, None):
             return None
-        return _Failure(0.0, f"{name} {_manner_of_death(self.process.exitcode)}")
+        return _Failure(0.0, f"{name} {manner_of_death(self.process.exitcode)}")
 
 
 def run(work: Callable, argument, environments: Sequence[dict[str, str]]):
@@ -150,7 +150,10 @@ def _told(workers, failures) -> str:
     return "\n".join([first.text.rstrip(), *(f"then {line[0]} {line[-1]}" for line in lines)])
 
 
-def _manner_of_death(exitcode: int) -> str:
+def manner_of_death(exitcode: int | None) -> str:
+    """What happened to a process, by multiprocessing's exit code of it; a sentence's predicate."""
+    if exitcode is None:
+        return "has ended, nobody knows how"
     if exitcode >= 0:
         return f"exited with code {exitcode} and without a result"
     name = signal.Signals(-exitcode).name

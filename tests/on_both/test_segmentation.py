@@ -61,6 +61,14 @@ def test_heads_learn_faster_and_norms_and_biases_need_not_decay(config):
     assert all(p.wd_mult == n.endswith("weight") for n, p in learned.items())
 
 
+def test_who_reads_the_data_changes_no_weight(config):
+    weights = [
+        train(dataclasses.replace(config, workers=workers, checkname=str(workers))).read_bytes()
+        for workers in (0, 2)
+    ]
+    assert weights[0] == weights[1]
+
+
 def test_training_learns_and_leaves_a_run_that_loads(config, voc_like, capsys):
     checkpoint = train(config)
     assert checkpoint == Path("runs/pascal_voc/fcn/default/checkpoint.params")
