@@ -193,7 +193,7 @@ def serve_loader(workers, root):
     from gluonvision.data import DataLoader, VOCSegmentationDataset
 
     dataset = VOCSegmentationDataset(root, split="trainval", mode="train")
-    # Of the five images 180 batches, which 2 workers can share evenly: a pass as long as one of VOC.
+    # Of the five images 180 batches, which 2 workers can share evenly; VOC's pass has 183.
     dataset.images, dataset.masks = dataset.images * 288, dataset.masks * 288
     number, processes = int(workers[0]), "process" in workers
     loader = DataLoader(dataset, 8, shuffle=True, num_workers=number, processes=processes)
