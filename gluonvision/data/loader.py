@@ -3,7 +3,7 @@
 Threads work on every system, start at once and share all that there is. What takes a sample's
 time, decoding and warping, goes on without the interpreter's lock; for the tenth of it that needs
 the lock, threads wait for one another and keep waiting who trains. Processes do not. They take
-Linux, about 10 ms a pass and 3 ms more for each; training has them where it can.
+Linux, and 30 ms or more a pass to start and to have their memory; training has them where it can.
 benchmarks/augmentation.py measures both.
 """
 

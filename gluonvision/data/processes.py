@@ -11,7 +11,9 @@ import atexit
 import contextlib
 import gc
 import io
+import mmap
 import os
+import select
 import signal
 import struct
 import sys
@@ -22,9 +24,10 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator
 from itertools import islice
-from multiprocessing import connection, current_process, get_context
+from multiprocessing import current_process, get_context
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from gluonvision.data.shared_slot import SharedSlot
@@ -34,15 +37,16 @@ Load = Callable[[int, Callable], Any]
 
 _AHEAD = 2  # values that are read ahead, a worker
 _HELD = 4  # values in the caller's hands before he gets copies
-_LOOK = 1.0  # seconds until a worker is looked at whose end has not been told
+_LOOK = 1000  # milliseconds until a worker is looked at whose end has not been told
 _LOOK_AT_PARENT = 0.2
 
 # What a terminal or a scheduler sends to all of a job: the parent ends its work, and then us.
 _PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_NOTHING = -1
+# Their sizes divide a pipe's pages, and so no record is ever in two parts.
 _TASK = struct.Struct("qq")  # number, slot
-_RECORD = struct.Struct("qqqq")  # worker, number, start and size of what it wrote
-_NOTHING_YET = (0, 0)  # start and size where it has begun to read
+_RECORD = struct.Struct("qqq8x")  # number, start and size of what was written of it
 
 
 def can_fork() -> bool:
@@ -90,7 +94,9 @@ class _Team:
         os.set_blocking(self._records.fileno(), False)
         fork = get_context("fork").Process
         self.processes = [fork(target=_work, args=(self, i), daemon=True) for i in range(workers)]
-        self._begun: dict[int, int] = {}  # what a worker reads
+        self.reading = np.frombuffer(mmap.mmap(-1, 8 * workers or 8), np.int64)  # of a worker
+        self.reading[:] = _NOTHING
+        self._poll = select.poll()
         self._in: dict[int, SharedSlot] = {}  # where a number is or will be
         self._places: dict[int, tuple[int, int]] = {}  # where in it
 
@@ -104,6 +110,8 @@ class _Team:
             warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
             for process in self.processes:
                 process.start()
+        for file in (self._records, *(process.sentinel for process in self.processes)):
+            self._poll.register(file, select.POLLIN)
 
     def submit(self, number: int):
         """Have one of the workers read it."""
@@ -138,30 +146,27 @@ class _Team:
 
     def _wait_for(self, number: int):
         while number not in self._places:
-            sentinels = [process.sentinel for process in self.processes]
-            ready = connection.wait([self._records, *sentinels], _LOOK)
-            ended = [p.sentinel in ready or p.exitcode is not None for p in self.processes]
+            ready = [file for file, _ in self._poll.poll(_LOOK)]
+            # A sentinel tells of an end, unless a child of the worker's has it too.
+            ended = [p.sentinel in ready or not (ready or p.is_alive()) for p in self.processes]
             # Not before that: the last record may have come in between.
             self._read_records()
             if any(ended) and number not in self._places:
                 raise WorkerError(self._end_of(ended.index(True)))
 
     def _read_records(self):
-        for worker, number, *place in _RECORD.iter_unpack(self._records.read(4096) or b""):
-            if tuple(place) == _NOTHING_YET:
-                self._begun[worker] = number
-            else:
-                self._places[number] = tuple(place)
-                del self._begun[worker]
+        for number, *place in _RECORD.iter_unpack(self._records.read(4096) or b""):
+            self._places[number] = tuple(place)
 
     def _end_of(self, worker: int) -> str:
         process = self.processes[worker]
-        process.join(_LOOK)
+        process.join(_LOOK / 1000)
         name = f"worker process {worker + 1} of {len(self.processes)} (pid {process.pid})"
         told = f"{name} {manner_of_death(process.exitcode)}; {_remedy(process.exitcode)}"
-        if worker not in self._begun:
+        number = int(self.reading[worker])
+        if number == _NOTHING:
             return told
-        files = [f"\n  {file}" for file in self.files(self._begun[worker])]
+        files = [f"\n  {file}" for file in self.files(number)]
         return f"{told}. It was reading the batch of{''.join(files)}"
 
 
@@ -195,9 +200,10 @@ def _work(team: _Team, worker: int):
         kept = _part_from(team.parent)
         while task := team.tasks.read(_TASK.size):
             number, slot = _TASK.unpack(task)
-            team.records.write(_RECORD.pack(worker, number, *_NOTHING_YET))
+            team.reading[worker] = number
             place = _answer(team.load, number, team.slots[slot])
-            team.records.write(_RECORD.pack(worker, number, *place))
+            team.reading[worker] = _NOTHING
+            team.records.write(_RECORD.pack(number, *place))
         del kept
     except BaseException:
         traceback.print_exc()
