@@ -167,6 +167,12 @@ def copied(source, target):
     return plant
 
 
+def cut_and_closed(folder):
+    content = image(folder, 2).read_bytes()
+    image(folder, 2).write_bytes(content[: len(content) * 2 // 3].rstrip(b"\xff") + b"\xff\xd9")
+    return image(folder, 2)
+
+
 def lonely_mask(folder):
     shutil.copy(mask(folder, 0), mask(folder, 100))
     return mask(folder, 100)
@@ -197,6 +203,7 @@ FAULTS = [
     ("unlabelled-image", "warning", unlabelled),
     ("other-palette", "warning", shuffled_palette),
     ("exif-unsure", "warning", lambda folder: tagged(folder, 2, 3)),
+    ("grey-end", "warning", cut_and_closed),
     ("cmyk-image", "warning", lambda folder: again(folder, 2, "CMYK")),
     ("duplicate", "warning", copied(0, 3)),
     ("duplicate-across-splits", "warning", copied(0, 7)),

@@ -11,6 +11,7 @@ import pytest
 
 import gluonvision
 from gluonvision.segmentation import environment
+from gluonvision.data import warp
 from gluonvision.segmentation.environment import describe_environment
 
 IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
@@ -52,6 +53,12 @@ def test_versions():
     assert packages["numpy"] == metadata.version("numpy")
     assert packages["pillow"] == metadata.version("Pillow")
     assert packages["opencv"].count(".") >= 2
+
+
+def test_who_makes_the_crops(monkeypatch):
+    for compiled in (None, object()):
+        monkeypatch.setattr(warp, "_compiled", compiled)
+        assert describe_environment()["compiled_warp"] == (compiled is not None)
 
 
 def test_what_is_not_installed_is_none(monkeypatch):

@@ -54,6 +54,11 @@ def nearest(mask: np.ndarray, to_mask: np.ndarray, size: tuple[int, int]) -> np.
     return _warp(mask.view(np.uint8), to_mask, size, *_NEAREST, _OUTSIDE % 256).view(np.int8)
 
 
+def is_compiled() -> bool:
+    """Whether warp.c makes the crops here, or OpenCV, whose pixels differ by a grey level or so."""
+    return _compiled is not None
+
+
 def _short(mask: np.ndarray) -> np.ndarray:
     return mask if mask.dtype == np.int8 else mask.astype(np.int16, copy=False)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gluonvision._version import __version__
+from gluonvision.data import warp
 
 # A wheel of OpenCV or MXNet has one of several names.
 _PACKAGES = {
@@ -31,10 +32,12 @@ def describe_environment() -> dict[str, Any]:
     ``packages``: version or None, gluonvision's own included; no framework is imported to find out.
     ``git``: for ``gluonvision`` (its source) and the ``working_folder`` the ``commit`` and whether
     tracked files differ from it (``dirty``), or None where that is no git checkout or git does not
-    answer. Environment variables are left out: they hold secrets. Never raises for what is missing.
+    answer. ``compiled_warp``: see ``data.warp.is_compiled``. Environment variables are left out:
+    they hold secrets. Never raises for what is missing.
     """
     return {
         "packages": {"gluonvision": __version__, **_versions()},
+        "compiled_warp": warp.is_compiled(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),

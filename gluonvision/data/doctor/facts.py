@@ -17,6 +17,7 @@ from gluonvision.data.reading import LOSSY, MASK_MODES, NO_END, orientation, pac
 
 # The mode of masks that are no pictures.
 LABELS = "labels"
+_MIDDLE = 128
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
@@ -41,7 +42,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One image's facts. ``size`` is (width, height), upright; ``digest`` is of the pixels."""
+    """One image's facts. ``size`` is (width, height), upright; ``digest`` is of the pixels.
+
+    ``filled_rows``: rows at a JPEG's end, as stored, that are what decoders put in for lost data.
+    """
 
     size: tuple[int, int] = (0, 0)
     mode: str = ""
@@ -49,6 +53,7 @@ class Photo:
     orientation: int = 1
     transparent: bool = False
     digest: bytes = b""
+    filled_rows: int = 0
     missing: bool = False
     error: str = ""
 
@@ -147,7 +152,17 @@ def _image_facts(picture: Image.Image) -> Photo:
         orientation=turn,
         transparent=picture.has_transparency_data,
         digest=digest.digest(),
+        filled_rows=_filled_rows(picture) if picture.format in LOSSY else 0,
     )
+
+
+def _filled_rows(picture: Image.Image) -> int:
+    # Without data a block has no amplitudes at all, which is the middle of the range.
+    pixels = np.asarray(picture).reshape(picture.height, -1)
+    if (pixels[-1] != _MIDDLE).any():
+        return 0
+    other = np.flatnonzero((pixels != _MIDDLE).any(axis=1))
+    return picture.height - (int(other[-1]) + 1 if other.size else 0)
 
 
 def _picture_mask(path, meta: Meta) -> Mask:

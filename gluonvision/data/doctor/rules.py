@@ -136,6 +136,12 @@ KINDS = {
         "images are grey of more than 8 bits, which is not read",
         "scale them to 0-255 once, all by the range that their sensor has",
     ),
+    "grey-end": Kind(
+        "warning",
+        "JPEG images end in exact mid-grey, which decoders put in for data that are not there",
+        "look at them: fetch broken ones again, or take them off the list; a border of that grey "
+        "is harmless",
+    ),
     "odd-image": Kind(
         "note",
         "images are in a colour space that is converted",
@@ -166,6 +172,8 @@ def _image_faults(file: Path, image: Photo) -> Iterator[Fault]:
         yield Fault("broken-image", file, image.error)
     else:
         yield from _colour_faults(file, image)
+        if image.filled_rows:
+            yield Fault("grey-end", file, f"{image.filled_rows} rows")
 
 
 def _colour_faults(file: Path, image: Photo) -> Iterator[Fault]:
