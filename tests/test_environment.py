@@ -10,8 +10,8 @@ from importlib import metadata
 import pytest
 
 import gluonvision
-from gluonvision.segmentation import environment
 from gluonvision.data import warp
+from gluonvision.segmentation import environment
 from gluonvision.segmentation.environment import describe_environment
 
 IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
