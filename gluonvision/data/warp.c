@@ -1,10 +1,12 @@
 /* The crop of a training sample in one pass: pixels bilinear, labels nearest, black and -1 beyond.
 
-   Plain C for gluonvision/data/warp.py, which checks what it hands over and does the same with
-   OpenCV where this file was not compiled or the processor lacks AVX2. Positions are fixed-point
-   numbers, begun anew in every row: 32 bits of fraction to step with, 16 to look up with, 15 as
-   weights. Nothing is read outside the pictures, wherever the maps point. */
+   For gluonvision/data/warp.py, which calls it by ctypes, and so without the interpreter's lock,
+   checks what it hands over, and does the same with OpenCV where this file was not compiled or the
+   processor lacks AVX2. Positions are fixed-point numbers, begun anew in every row: 32 bits of
+   fraction to step with, 16 to look up with, 15 as weights. Nothing is read outside the pictures,
+   wherever the maps point. */
 
+#include <Python.h>
 #include <stdint.h>
 
 #define VERSION 1
@@ -227,3 +229,8 @@ AVX2 void cut(
 int supported(void) { return 0; }
 
 #endif
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "_warp", .m_doc = "See warp.py.", .m_size = -1};
+
+PyMODINIT_FUNC PyInit__warp(void) { return PyModule_Create(&module); }
