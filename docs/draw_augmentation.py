@@ -3,8 +3,9 @@
     python docs/draw_augmentation.py
     python docs/draw_augmentation.py --images photo.jpg other.jpg --masks photo.png other.png
 
-Writes docs/images/augmentation.png and .gif (``--output``). The masks are of ``--dataset``; without
-images, two photographs of scripts/segmentation/examples are drawn, with masks traced by hand.
+Writes augmentation.png and .gif into ``--output``, by default the current folder. The masks are of
+``--dataset``. Without images it draws docs/images, of two photographs of
+scripts/segmentation/examples with masks traced by hand, their colours distorted.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from gluonvision.data import dataset_meta
 from gluonvision.data.augment import random_transform
 from gluonvision.data.base import read_image, read_mask
 from gluonvision.data.meta import get_meta
@@ -60,27 +62,27 @@ def traced(name, thing, outline):
     return image, mask
 
 
-def crops(image, mask, index, count):
+def crops(image, mask, index, count, how):
     """``count`` training samples of one picture, as epochs would have them."""
     for epoch in range(count):
         generator = np.random.default_rng([epoch, index])
-        yield random_transform(image, mask, generator, photometric=True, cat_max_ratio=0.75)
+        yield random_transform(image, mask, generator, **how)
 
 
-def grid(pairs, dataset):
+def grid(pairs, dataset, how):
     """A row of pictures and a row of masks for each pair; the first column is the original."""
     rows = []
     for index, (image, mask) in enumerate(pairs):
-        column = [(image, mask), *crops(image, mask, index, COLUMNS)]
+        column = [(image, mask), *crops(image, mask, index, COLUMNS, how)]
         rows.append([Image.fromarray(picture) for picture, _ in column])
         rows.append([get_mask(labels, dataset).convert("RGB") for _, labels in column])
     return tiled(rows, CELL)
 
 
-def frames(pairs, dataset):
+def frames(pairs, dataset, how):
     """One picture after the other: each crop, and beside it the crop under its mask's colours."""
     for index, (image, mask) in enumerate(pairs):
-        for crop, labels in crops(image, mask, index, FRAMES // len(pairs)):
+        for crop, labels in crops(image, mask, index, FRAMES // len(pairs), how):
             coloured = overlay(crop, labels, dataset, legend=False)
             yield tiled([[Image.fromarray(crop), coloured]], GIF_CELL)
 
@@ -98,14 +100,23 @@ def tiled(rows, cell):
     return canvas
 
 
-def save(pairs, dataset, output):
+def save(pairs, dataset, output, how):
     """Write the grid and the animation."""
     output.mkdir(parents=True, exist_ok=True)
-    grid(pairs, dataset).save(output / "augmentation.png", optimize=True)
-    moving = [frame.quantize(128) for frame in frames(pairs, dataset)]
+    grid(pairs, dataset, how).save(output / "augmentation.png", optimize=True)
+    moving = [frame.quantize(128) for frame in frames(pairs, dataset, how)]
     moving[0].save(
         output / "augmentation.gif", save_all=True, append_images=moving[1:], duration=700, loop=0
     )
+    print(f"{output / 'augmentation.png'} and .gif")
+
+
+def read(image, mask, meta):
+    """A picture and its mask, of one size."""
+    image, mask = read_image(image), read_mask(mask, meta)
+    if image.shape[:2] != mask.shape:
+        raise ValueError(f"an image of {image.shape[:2]} and a mask of {mask.shape}: expected one")
+    return image, mask
 
 
 def main():
@@ -113,16 +124,28 @@ def main():
     parser.add_argument("--images", nargs="*", default=[], help="pictures")
     parser.add_argument("--masks", nargs="*", default=[], help="their masks, in the same order")
     parser.add_argument("--dataset", default="pascal_voc", help="what the masks' labels mean")
-    parser.add_argument("--output", type=Path, default=DOCS / "images")
+    parser.add_argument("--root", help="of a data set of one's own (folder)")
+    parser.add_argument("--base-size", type=int, default=520)
+    parser.add_argument("--crop-size", type=int, default=480)
+    parser.add_argument("--photometric", action="store_true", help="distort the colours too")
+    parser.add_argument("--cat-max-ratio", type=float, default=1.0, help="of a crop for one class")
+    parser.add_argument("--output", type=Path, help="folder of the two pictures")
     options = parser.parse_args()
     if len(options.images) != len(options.masks):
         parser.error(f"{len(options.images)} images and {len(options.masks)} masks: expected pairs")
-    named = zip(options.images, options.masks)
-    pairs = [(read_image(image), read_mask(mask, options.dataset)) for image, mask in named]
+    names = ("base_size", "crop_size", "photometric", "cat_max_ratio")
+    how = {name: getattr(options, name) for name in names}
+    try:
+        meta = dataset_meta(options.dataset, options.root)
+        pairs = [read(*named, meta) for named in zip(options.images, options.masks)]
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     if pairs:
-        save(pairs, options.dataset, options.output)
+        save(pairs, meta, options.output or Path(), how)
     else:
-        save([traced(*photograph) for photograph in TRACED], "pascal_voc", options.output)
+        how |= {"photometric": True, "cat_max_ratio": 0.75}
+        examples = [traced(*photograph) for photograph in TRACED]
+        save(examples, get_meta("pascal_voc"), options.output or DOCS / "images", how)
 
 
 if __name__ == "__main__":

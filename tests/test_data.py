@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gluonvision.data import VOCSegmentationDataset, get_segmentation_dataset
-from gluonvision.data.base import read_image, read_mask
+from gluonvision.data.base import SegmentationDataset, read_image, read_mask
 from gluonvision.data.meta import get_meta
 from gluonvision.data.synthetic import make_voc_like
 from gluonvision.data.voc import find_voc
@@ -153,6 +153,14 @@ class TestVOC:
         dataset = VOCSegmentationDataset(voc_like, split="val")
         assert len(list(dataset)) == 2
         assert np.array_equal(dataset[-1][1], dataset[1][1])
+
+    def test_sizes_and_lists_that_do_not_fit(self, voc_like):
+        for sizes in ({"crop_size": 0}, {"crop_size": -3}, {"base_size": 1}):
+            with pytest.raises(ValueError, match="at least 2 and 1 pixels"):
+                VOCSegmentationDataset(voc_like, mode="train", **sizes)
+        files = VOCSegmentationDataset(voc_like)
+        with pytest.raises(ValueError, match="1 images and 2 masks"):
+            SegmentationDataset(files.images[:1], files.masks[:2])
 
     def test_wrong_arguments(self, voc_like):
         with pytest.raises(ValueError, match="split 'training': expected one of train, val"):

@@ -609,6 +609,24 @@ class TestFolder:
         assert np.array_equal(dataset[0][1], scene(1, 3)[1])
         assert dataset_meta("folder", own) == dataset.meta
 
+    def test_images_in_sub_folders_are_not_left_out_silently(self, own):
+        (own / "images" / "train" / "day").mkdir()
+        (own / "images" / "train" / ".thumbnails").mkdir()
+        one = own / "images" / "train" / "1.jpg"
+        shutil.copy(one, own / "images" / "train" / ".thumbnails")
+        FolderSegmentationDataset(own, "train")
+        shutil.copy(one, own / "images" / "train" / "day")
+        with pytest.raises(ValueError, match="1 images lie in its sub-folder day"):
+            FolderSegmentationDataset(own, "train")
+
+    def test_a_jpeg_mask_is_told_as_such_where_broken_ones_are_left_out(self, own):
+        mask = min((own / "masks" / "train").glob("*.png"))
+        Image.open(mask).convert("L").save(mask.with_suffix(".jpg"))
+        mask.unlink()
+        dataset = FolderSegmentationDataset(own, "train", skip_broken=True)
+        assert [file.stem for file, _ in dataset.skipped] == [mask.stem]
+        assert "a mask cannot be a JPEG" in dataset.skipped[0][1]
+
     def test_without_splits(self, own):
         for kind in ("images", "masks"):
             for path in (own / kind / "val").iterdir():

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gluonvision.data import DataLoader, Sampler, VOCSegmentationDataset
 from gluonvision.data import loader as loading
+from gluonvision.data.processes import can_fork
 from gluonvision.data.sampler import epoch_order
 
 
@@ -106,6 +107,15 @@ class TestLoader:
         dataset = VOCSegmentationDataset(voc_like, transform=lambda image: 1 / 0)
         with pytest.raises(RuntimeError, match=r"2012_000000\.jpg.*ZeroDivisionError"):
             next(iter(DataLoader(dataset, 1, num_workers=1)))
+
+    @pytest.mark.parametrize("processes", [False, True])
+    def test_a_transform_that_returns_nothing(self, voc_like, processes):
+        if processes and not can_fork():
+            pytest.skip("no worker processes here")
+        dataset = VOCSegmentationDataset(voc_like, mode="train", transform=lambda image: None)
+        loader = DataLoader(dataset, 2, num_workers=1, processes=processes)
+        with pytest.raises(ValueError, match="does a transform return nothing"):
+            next(iter(loader))
 
     def test_images_of_two_sizes(self):
         samples = [(np.zeros((2, 3, 3)), np.zeros((2, 3))), (np.zeros((3, 2, 3)), np.zeros((3, 2)))]

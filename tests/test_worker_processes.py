@@ -188,6 +188,15 @@ class TestBatches:
         loader = by_processes(dataset)
         assert not np.array_equal(next(iter(loader)), next(iter(loader)))
 
+    def test_what_a_transform_draws_by_torch_too(self):
+        torch = pytest.importorskip("torch")
+        dataset = Made(lambda index: (torch.rand(()).numpy(),), 12)
+        passes = [list(by_processes(dataset, workers=workers)) for workers in (1, 3)]
+        assert_same(*passes)
+        assert len(np.unique(np.concatenate([np.ravel(batch) for batch in passes[0]]))) == 12
+        loader = by_processes(dataset)
+        assert not np.array_equal(next(iter(loader)), next(iter(loader)))
+
     def test_a_transform_may_use_torch_after_its_parent_has(self):
         torch = pytest.importorskip("torch")
         threads = torch.get_num_threads()

@@ -67,6 +67,10 @@ def __getattr__(name: str):
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def get_segmentation_dataset(
     name: str,
     root: str | os.PathLike | None = None,

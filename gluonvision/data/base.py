@@ -63,6 +63,14 @@ class SegmentationDataset:
     ):
         _check_mode(mode, has_masks=masks is not None)
         self.images, self.masks = list(images), list(masks or [])
+        if self.masks and len(self.masks) != len(self.images):
+            raise ValueError(
+                f"{len(self.images)} images and {len(self.masks)} masks: expected pairs"
+            )
+        if base_size < 2 or crop_size < 1:
+            raise ValueError(
+                f"base_size={base_size}, crop_size={crop_size}: expected at least 2 and 1 pixels"
+            )
         self.mode, self.transform = mode, transform
         self.base_size, self.crop_size = base_size, crop_size
         self.seed, self.epoch = seed, 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gluonvision.data.base import MODES, SegmentationDataset
 from gluonvision.data.meta import Meta, voc_palette
-from gluonvision.data.pairs import Pair, images_of, pairs_of_folders, pairs_of_list
+from gluonvision.data.pairs import Pair, check_flat, images_of, pairs_of_folders, pairs_of_list
 
 MASK_FORMATS = ("indices", "colours")
 _FACTS = ("names", "palette", "values", "mask_format", "ignored_value", "ignored_colour")
@@ -96,6 +96,8 @@ def _files(
             f"{split or 'SPLIT'}.txt is there; lay the images out so, or write the list, a line "
             "for an image and its mask"
         )
+    if split is not None:
+        check_flat(images)
     if masks.is_dir():
         return _columns(pairs_of_folders(images, masks, may_miss))
     if mode in MODES and mode != "test":

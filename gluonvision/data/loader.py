@@ -62,7 +62,8 @@ class DataLoader:
     With workers, OpenCV's own threads are switched off for the whole process: each worker would
     start as many as there are cores. Worker processes (Linux) are forks, made for each pass;
     memory that this process writes to while they live is there twice. In their transforms
-    ``random`` and ``np.random`` draw what seed, epoch and batch say, and torch has one thread.
+    ``random``, ``np.random`` and torch draw what seed, epoch and batch say (a generator of one's
+    own draws the same in each worker and each pass), and torch has one thread.
 
     Raises ValueError for arguments out of range; SampleError, with its cause and the sample's
     file, when a sample cannot be had; WorkerError when a process is killed.
@@ -177,6 +178,8 @@ class DataLoader:
         seed = np.random.SeedSequence((s.seed, epoch, s.rank, number)).generate_state(4)
         np.random.seed(seed)  # noqa: NPY002
         random.seed(seed.tobytes())
+        if torch := sys.modules.get("torch"):
+            torch.default_generator.manual_seed(int(seed[0]))
         return self._load(order, epoch, number, empty)
 
     def _load(self, order: list[int], epoch: int, number: int, empty: Empty | None = None) -> tuple:
@@ -268,6 +271,8 @@ def keep_freed_memory() -> None:
 def _stack(column: tuple, empty: Empty | None) -> np.ndarray | list[str]:
     if isinstance(column[0], str):
         return list(column)
+    if any(item is None for item in column):
+        raise ValueError("a sample holds None; does a transform return nothing?")
     shapes = {np.shape(item) for item in column}
     if len(shapes) > 1:
         raise ValueError(

@@ -18,24 +18,37 @@ def pairs_of_folders(images: Path, masks: Path, may_miss: bool = False) -> list[
     ValueError for two files of one name.
     """
     found = {image.stem: image for image in images_of(images)}
-    known = by_name(masks, MASKS)
+    known, lossy = by_name(masks, MASKS), by_name(masks, _LOSSY)
     missing = [name for name in found if name not in known]
     if missing and not may_miss:
         raise FileNotFoundError(
             f"{masks}: no mask for {found[missing[0]].name} ({len(missing)} of {len(found)} images "
             "have none); masks are called as their images, with .png: add them, take the images "
             "away, or leave them out with skip_broken=True (--skip-broken)"
-            + _of_jpegs(masks, missing)
+            + _of_jpegs([lossy[name] for name in missing if name in lossy])
         )
-    return [(image, known.get(name, masks / f"{name}.png")) for name, image in found.items()]
+    known = {name: masks / f"{name}.png" for name in missing} | lossy | known
+    return [(image, known[name]) for name, image in found.items()]
 
 
-def _of_jpegs(masks: Path, missing: list[str]) -> str:
-    lossy = by_name(masks, _LOSSY)
-    name = next((lossy[name].name for name in missing if name in lossy), "")
-    return name and (
-        f"; {name} is no mask: JPEG invents values along every edge; export the masks from their "
-        "source as PNG"
+def check_flat(folder: Path) -> None:
+    """Raise ValueError where images lie deeper, as nobody would see that they are not read."""
+    inner = [entry for entry in os.scandir(folder) if entry.is_dir()] if folder.is_dir() else []
+    for entry in inner:
+        count = 0 if entry.name.startswith(".") else len(by_name(Path(entry), IMAGES))
+        if count:
+            raise ValueError(
+                f"{folder}: {count} images lie in its sub-folder {entry.name}, which is not looked "
+                "into; move them up, or write a list, SPLIT.txt, a line for an image and its mask"
+            )
+
+
+def _of_jpegs(files: list[Path]) -> str:
+    if not files:
+        return ""
+    return (
+        f"; {files[0]} is no mask: JPEG invents values along every edge; export the masks from "
+        "their source as PNG"
     )
 
 

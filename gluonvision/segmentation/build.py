@@ -1,5 +1,6 @@
 """From a configuration to the parts of a run: data, model, loss."""
 
+import logging
 from pathlib import Path
 
 from gluonvision import backend
@@ -16,6 +17,8 @@ from gluonvision.segmentation.checkpoint import check_weights, model_options
 from gluonvision.segmentation.config import TrainConfig
 from gluonvision.segmentation.run_folder import RunFolder
 from gluonvision.segmentation.states import is_state
+
+logger = logging.getLogger(__name__)
 
 
 def training_data(config: TrainConfig):
@@ -74,6 +77,11 @@ def check(config: TrainConfig, num_devices: int) -> int:
     validation_data(config)
     num_images = len(training_data(config))
     _check_pooled(config, num_devices, num_images)
+    if num_images < config.batch_size:
+        logger.warning(
+            "there are %d training images: they are one batch, of less than batch_size=%d",
+            *(num_images, config.batch_size),
+        )
     find_pretrained(config.backbone, _base_weights(config))
     return num_images
 

@@ -177,6 +177,9 @@ def _open_board(folder: Path, start_step: int):
         return None
     import tensorboardX
 
+    # A run that begins anew, as after a kill before its first state, shows nothing of before.
+    for stale in folder.glob("events.out.tfevents.*") if start_step == 0 else ():
+        stale.unlink()
     return tensorboardX.SummaryWriter(
         str(folder),
         purge_step=start_step,

@@ -172,7 +172,8 @@ class _Run:
         shares = [count / total if total else 0.0 for count in counts]
         loss = self.trainer.update(self._on_devices(parts), shares, rate)
         now = time.monotonic()
-        speed, self._time = self.config.batch_size / (now - self._time), now
+        samples = len(images) * backend.world_size()
+        speed, self._time = samples / (now - self._time), now
         self._sent.append(_Sent(step, rate, speed, loss))
         self.progress.step += 1
         self._read_losses(late=_READ_LATE)

@@ -87,8 +87,9 @@ KINDS = {
     "binary-mask": Kind(
         "warning",
         "masks hold 0 and 255 alone, as black-and-white masks do",
-        "if 255 means the object, make it that class's number (data set 'folder': "
-        '{"values": {"255": 1}} in its dataset.json): as it stands it is not a class',
+        "as it stands 255 is no class; where it means the same in all masks of a folder, say so in "
+        'its dataset.json, {"values": {"255": 1}} for an object or {"ignored_value": 255} for not '
+        "labelled; where it does so in these files alone, export them again with class numbers",
     ),
     "unlabelled-image": Kind(
         "warning",
