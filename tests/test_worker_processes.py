@@ -515,6 +515,20 @@ class TestParent:
         assert_ended(watched)
         assert err.count("Traceback") == 1 and err.strip().endswith("KeyboardInterrupt")
 
+    def test_interrupted_while_it_ends_its_workers_ends_all(self, parent):
+        process, watched = parent(
+            "from multiprocessing.context import ForkProcess\n"
+            "kill, calls = ForkProcess.kill, iter(range(9))\n"
+            "def interrupted(process):\n"
+            "    if next(calls) == 1: raise KeyboardInterrupt\n"
+            "    kill(process)\n"
+            "ForkProcess.kill = interrupted\n"
+            "read()\nbatches.close()"
+        )
+        _, err = process.communicate(timeout=60)
+        assert_ended(watched)
+        assert err.strip().endswith("KeyboardInterrupt")
+
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_decides_what_a_signal_to_all_means(self, parent, number):
         process, watched = parent(
@@ -560,3 +574,31 @@ def test_a_worker_can_print_though_a_thread_of_its_parent_does():
         command, capture_output=True, text=True, timeout=60, env=environment, check=True
     )
     assert (process.stdout.count("worker"), process.stderr) == (40, "")
+
+
+# A thread of the parent has np.random locked, nearly always, when it forks.
+DRAWING = """
+import threading
+import numpy as np
+from gluonvision.data import DataLoader
+
+class Dataset:
+    def __len__(self):
+        return 4
+    def __getitem__(self, index):
+        return (np.random.rand(2),)
+
+ended = threading.Event()
+def draw():
+    while not ended.is_set():
+        np.random.rand(10**6)
+drawing = threading.Thread(target=draw)
+drawing.start()
+for _ in range(10):
+    assert len(list(DataLoader(Dataset(), 1, num_workers=2, processes=True))) == 4
+ended.set()
+"""
+
+
+def test_a_worker_can_draw_though_a_thread_of_its_parent_does():
+    subprocess.run([sys.executable, "-c", DRAWING], timeout=60, check=True)

@@ -134,7 +134,6 @@ class _Team:
         """End the workers, whatever they do."""
         if os.getpid() != self.parent:
             return  # another fork of the parent has this object too
-        atexit.unregister(self.close)
         started = [process for process in self.processes if process.pid]
         for process in started:
             process.kill()
@@ -143,6 +142,8 @@ class _Team:
         for part in (self.tasks, self._tasks, self._records, self.records, *self.slots):
             part.close()
         self.processes, self.slots = [], []
+        # Not before: whom an interrupt leaves alive must end before multiprocessing waits for him.
+        atexit.unregister(self.close)
 
     def _wait_for(self, number: int):
         while number not in self._places:
@@ -227,6 +228,8 @@ def _part_from(parent: int) -> list:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     tqdm.set_lock(threading.RLock())
+    # np.random's lock is that of its generator.
+    np.random.set_bit_generator(type(np.random.get_bit_generator())())
     # In a transform torch would wait for OpenMP's threads, and those are the parent's.
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
