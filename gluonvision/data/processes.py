@@ -97,6 +97,7 @@ class _Team:
         self.reading = np.frombuffer(mmap.mmap(-1, 8 * workers or 8), np.int64)  # of a worker
         self.reading[:] = _NOTHING
         self._poll = select.poll()
+        self._ended: list[int] = []  # workers
         self._in: dict[int, SharedSlot] = {}  # where a number is or will be
         self._places: dict[int, tuple[int, int]] = {}  # where in it
 
@@ -147,13 +148,22 @@ class _Team:
 
     def _wait_for(self, number: int):
         while number not in self._places:
-            ready = [file for file, _ in self._poll.poll(_LOOK)]
+            self._look()
+            # Whoever died over a later number has left this one to the others, or read it before.
+            lost = [w for w in self._ended if self.reading[w] in (_NOTHING, number)]
+            if lost and number not in self._places:
+                raise WorkerError(self._end_of(lost[0]))
+
+    def _look(self):
+        ready = [file for file, _ in self._poll.poll(_LOOK)]
+        for worker, process in enumerate(self.processes):
             # A sentinel tells of an end, unless a child of the worker's has it too.
-            ended = [p.sentinel in ready or not (ready or p.is_alive()) for p in self.processes]
-            # Not before that: the last record may have come in between.
-            self._read_records()
-            if any(ended) and number not in self._places:
-                raise WorkerError(self._end_of(ended.index(True)))
+            ended = process.sentinel in ready or not (ready or process.is_alive())
+            if ended and worker not in self._ended:
+                self._ended.append(worker)
+                self._poll.unregister(process.sentinel)
+        # Not before that: the last record may have come in between.
+        self._read_records()
 
     def _read_records(self):
         for number, *place in _RECORD.iter_unpack(self._records.read(4096) or b""):
