@@ -203,7 +203,8 @@ class TestGeometry:
         image, mask = scene()
         got = apply(CASES[4], image, mask.astype(kind), CROP)[1]
         assert got.dtype == np.int32
-        assert np.array_equal(got, apply(CASES[4], image, mask, CROP)[1])
+        # OpenCV 5 rounds positions, though not those of bytes, to 1/1024 of a pixel.
+        assert (got != apply(CASES[4], image, mask, CROP)[1]).mean() < 0.005
 
     def test_inputs_stay_as_they_are(self):
         image, mask = scene()

@@ -192,8 +192,9 @@ class TestClassAwareCrop:
         want = counts.max() / counts.sum() if counts.size else 1
         sampled = crop > 240
         if not sampled or counts.sum() > 40_000:
-            # A position halfway between two labels may take either: one pixel in so many.
-            slack = 0.05 if sampled else 1.01 / max(counts.sum(), 1)
+            # A position halfway between two labels may take either: one pixel in so many, and
+            # with OpenCV 5, which rounds positions to 1/1024, one in five hundred more.
+            slack = 0.05 if sampled else 0.002 + 1.01 / max(counts.sum(), 1)
             assert largest_share(a, mask, crop) == pytest.approx(want, abs=slack)
 
     def test_the_crop_moves_until_no_class_fills_it(self):

@@ -62,6 +62,21 @@ def test_it_is_compiled_where_it_can_be():
     assert warp._compiled is not None, "pip install --editable . compiles it"
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        (np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.int8)),
+        (np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9), np.int8)),
+        (np.zeros((9, 9, 3), np.float32), np.zeros((9, 9), np.int8)),
+        (np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9, 1), np.int8)),
+    ],
+)
+def test_other_arrays_are_refused(image, mask):
+    identity = np.array([[1.0, 0, 0], [0, 1, 0]])
+    with pytest.raises(ValueError, match=r"expected uint8 \(H, W, 3\) and \(H, W\)"):
+        warp.cut(image, identity, mask, identity, (9, 9), 9)
+
+
 @compiled
 class TestCompiled:
     @settings(max_examples=300, deadline=None)
@@ -116,6 +131,21 @@ class TestCompiled:
         assert np.array_equal(ours[1][sure], theirs[1][sure])
         # Where OpenCV has no routines of Intel's it rounds positions to 1/32 of a pixel.
         assert (np.abs(ours[0].astype(int) - theirs[0])[sure] <= 17).all()
+
+    @pytest.mark.parametrize("stride", [1, 180_000])
+    def test_rows_that_overlap_or_lie_far_apart(self, stride):
+        """Offsets of 32 bits do not reach the end of the latter."""
+        rows = 16_000 if stride > 1 else 40
+        with mmap.mmap(-1, rows * stride + 100) as memory:
+            image = np.ndarray((rows, 16, 3), np.uint8, memory, 0, (stride, 3, 1))
+            mask = np.ndarray((rows, 16), np.int8, memory, 0, (stride, 1))
+            image[-1], mask[-2, :5] = 9, 7
+            to_source = np.array([[1.0, 0, 0], [0, 1, rows - 16]])
+            views = warp.cut(image, to_source, mask, to_source, (16, 16), 16)
+            copies = warp.cut(image.copy(), to_source, mask.copy(), to_source, (16, 16), 16)
+            assert all(np.array_equal(*pair) for pair in zip(views, copies))
+            assert (views[1] == 7).any()
+            del image, mask
 
     def test_a_change_of_colours_leaves_black_what_is_outside(self):
         image, mask = picture(20, 30), labels_of(20, 30, most=3) + np.int8(1)

@@ -342,6 +342,14 @@ class TestErrors:
         with pytest.raises(TypeError, match="cannot go from process to process .*processes=False"):
             list(by_processes(dataset, stack=False))
 
+    @pytest.mark.parametrize("error", [OSError(12, "no memory"), MemoryError("no memory")])
+    def test_of_memory_keep_their_kind(self, monkeypatch, error):
+        slot = SharedSlot()
+        monkeypatch.setattr(SharedSlot, "_write", lambda slot, value, told: fail(error))
+        with pytest.raises(type(error), match="no memory"):
+            slot.write(1)
+        slot.close()
+
     def test_the_pass_is_over_and_the_next_one_is_not(self):
         loader = by_processes(at(4, lambda: 1 / 0))
         for _ in range(2):
@@ -374,6 +382,27 @@ class TestDeath:
         batches = iter(by_processes(dataset))
         next(batches), next(batches)
         with pytest.raises(WorkerError, match=rf"(?s)\(pid \d+\) {told}.*\n  4\.jpg\n  5\.jpg$"):
+            next(batches)
+
+    @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for another's process")
+    def test_is_told_no_sooner(self):
+        """The batch before it is read by another, and comes."""
+        dying = np.frombuffer(mmap.mmap(-1, 8), np.int64)
+
+        def make(index):
+            if index == 1:
+                dying[0] = os.getpid()
+                die(signal.SIGKILL)
+            while not dying[0]:
+                os.sched_yield()
+            select.select([os.pidfd_open(dying[0])], [], [])
+            for _ in range(1000):  # the parent sees it end
+                os.sched_yield()
+            return (index,)
+
+        batches = iter(by_processes(Made(make, 2), 1))
+        assert next(batches)[0] == 0
+        with pytest.raises(WorkerError, match=r"SIGKILL.*\n  1$"):
             next(batches)
 
     @pytest.mark.parametrize("whom", [0, 1])
@@ -509,7 +538,8 @@ class TestParent:
             assert_ended(watched)
 
     @pytest.mark.parametrize(
-        "end", ["sys.exit(0)", "pass", "threading.Thread(target=read).start()"]
+        "end",
+        ["sys.exit(0)", "pass", "other = threading.Thread(target=read); other.start(); other.join()"],
     )
     def test_that_exits_with_a_pass_under_way_ends(self, parent, end):
         process, watched = parent(f"read()\nsys.stdin.readline()\n{end}")
@@ -518,11 +548,27 @@ class TestParent:
         assert_ended(watched)
 
     def test_interrupted_with_its_workers_ends_them_and_they_say_nothing(self, parent):
-        process, watched = parent("read()\nlist(batches)")
+        # Where the tests run in a shell's background it is ignored.
+        heard = "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        process, watched = parent(f"{heard}read()\nlist(batches)")
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert_ended(watched)
         assert err.count("Traceback") == 1 and err.strip().endswith("KeyboardInterrupt")
+
+    def test_interrupted_while_it_ends_its_workers_ends_all(self, parent):
+        process, watched = parent(
+            "from multiprocessing.context import ForkProcess\n"
+            "kill, calls = ForkProcess.kill, iter(range(9))\n"
+            "def interrupted(process):\n"
+            "    if next(calls) == 1: raise KeyboardInterrupt\n"
+            "    kill(process)\n"
+            "ForkProcess.kill = interrupted\n"
+            "read()\nbatches.close()"
+        )
+        _, err = process.communicate(timeout=60)
+        assert_ended(watched)
+        assert err.strip().endswith("KeyboardInterrupt")
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_decides_what_a_signal_to_all_means(self, parent, number):
@@ -569,3 +615,31 @@ def test_a_worker_can_print_though_a_thread_of_its_parent_does():
         command, capture_output=True, text=True, timeout=60, env=environment, check=True
     )
     assert (process.stdout.count("worker"), process.stderr) == (40, "")
+
+
+# A thread of the parent has np.random locked, nearly always, when it forks.
+DRAWING = """
+import threading
+import numpy as np
+from gluonvision.data import DataLoader
+
+class Dataset:
+    def __len__(self):
+        return 4
+    def __getitem__(self, index):
+        return (np.random.rand(2),)
+
+ended = threading.Event()
+def draw():
+    while not ended.is_set():
+        np.random.rand(10**6)
+drawing = threading.Thread(target=draw)
+drawing.start()
+for _ in range(10):
+    assert len(list(DataLoader(Dataset(), 1, num_workers=2, processes=True))) == 4
+ended.set()
+"""
+
+
+def test_a_worker_can_draw_though_a_thread_of_its_parent_does():
+    subprocess.run([sys.executable, "-c", DRAWING], timeout=60, check=True)

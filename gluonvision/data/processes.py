@@ -97,6 +97,7 @@ class _Team:
         self.reading = np.frombuffer(mmap.mmap(-1, 8 * workers or 8), np.int64)  # of a worker
         self.reading[:] = _NOTHING
         self._poll = select.poll()
+        self._ended: list[int] = []  # workers
         self._in: dict[int, SharedSlot] = {}  # where a number is or will be
         self._places: dict[int, tuple[int, int]] = {}  # where in it
 
@@ -134,7 +135,6 @@ class _Team:
         """End the workers, whatever they do."""
         if os.getpid() != self.parent:
             return  # another fork of the parent has this object too
-        atexit.unregister(self.close)
         started = [process for process in self.processes if process.pid]
         for process in started:
             process.kill()
@@ -143,16 +143,27 @@ class _Team:
         for part in (self.tasks, self._tasks, self._records, self.records, *self.slots):
             part.close()
         self.processes, self.slots = [], []
+        # Not before: whom an interrupt leaves alive must end before multiprocessing waits for him.
+        atexit.unregister(self.close)
 
     def _wait_for(self, number: int):
         while number not in self._places:
-            ready = [file for file, _ in self._poll.poll(_LOOK)]
+            self._look()
+            # Whoever died over a later number has left this one to the others, or read it before.
+            lost = [w for w in self._ended if self.reading[w] in (_NOTHING, number)]
+            if lost and number not in self._places:
+                raise WorkerError(self._end_of(lost[0]))
+
+    def _look(self):
+        ready = [file for file, _ in self._poll.poll(_LOOK)]
+        for worker, process in enumerate(self.processes):
             # A sentinel tells of an end, unless a child of the worker's has it too.
-            ended = [p.sentinel in ready or not (ready or p.is_alive()) for p in self.processes]
-            # Not before that: the last record may have come in between.
-            self._read_records()
-            if any(ended) and number not in self._places:
-                raise WorkerError(self._end_of(ended.index(True)))
+            ended = process.sentinel in ready or not (ready or process.is_alive())
+            if ended and worker not in self._ended:
+                self._ended.append(worker)
+                self._poll.unregister(process.sentinel)
+        # Not before that: the last record may have come in between.
+        self._read_records()
 
     def _read_records(self):
         for number, *place in _RECORD.iter_unpack(self._records.read(4096) or b""):
@@ -227,6 +238,8 @@ def _part_from(parent: int) -> list:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     tqdm.set_lock(threading.RLock())
+    # np.random's lock is that of its generator.
+    np.random.set_bit_generator(type(np.random.get_bit_generator())())
     # In a transform torch would wait for OpenMP's threads, and those are the parent's.
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)

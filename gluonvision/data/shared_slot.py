@@ -61,10 +61,12 @@ class SharedSlot:
     def write(self, value) -> tuple[int, int]:
         """Put a value there, where ``empty`` has not put its arrays already; the value's place.
 
-        Raises TypeError where it cannot be pickled.
+        Raises TypeError where it cannot be pickled; OSError where there is no memory for it.
         """
         try:
             return self._write(value, "")
+        except (OSError, MemoryError):
+            raise
         except Exception as error:
             raise TypeError(
                 f"a sample holds what cannot go from process to process ({error}); let it hold "

@@ -14,6 +14,7 @@ import numpy as np
 
 _VERSION = 1  # warp.c's
 _LONGEST_SIDE, _FARTHEST = 16384, 32767  # positions have 16 bits, with a sign, before the point
+_LONGEST_STRIDE = 0x1FFFF  # offsets have 31
 _OUTSIDE = -2
 _NEAREST = cv2.INTER_NEAREST, cv2.BORDER_CONSTANT
 # Replicated, then cut by the mask's own outline: a constant border would fade into the picture's
@@ -38,7 +39,10 @@ def cut(
     ``to_mask``: 2x3 float64, from a pixel index (x, y) of the crop to one there. Only the crop's
     first ``size`` (width, height) are of the picture, and ``change``d in their colours. Beyond
     them, and wherever the mask's map leads out of it, the crop is black and its label -1.
+
+    Raises ValueError for arrays of another kind.
     """
+    _check(image, mask)
     image, mask = _by_rows(image), _by_rows(_short(mask))
     fits = _fits(image, to_image, size) and _fits(mask, to_mask, size)
     way = _cut_compiled if _compiled and fits else _cut_opencv
@@ -59,13 +63,22 @@ def is_compiled() -> bool:
     return _compiled is not None
 
 
+def _check(image: np.ndarray, mask: np.ndarray) -> None:
+    if image.dtype != np.uint8 or image.shape[2:] != (3,) or mask.ndim != 2:
+        raise ValueError(
+            f"an image of {image.dtype} {image.shape} and a mask {mask.shape}: expected uint8 "
+            "(H, W, 3) and (H, W), as read_image and read_mask give them"
+        )
+
+
 def _short(mask: np.ndarray) -> np.ndarray:
     return mask if mask.dtype == np.int8 else mask.astype(np.int16, copy=False)
 
 
 def _by_rows(picture: np.ndarray) -> np.ndarray:
     """The picture with each of its rows, though not the whole of it, in one piece."""
-    in_rows = picture[:1].flags.c_contiguous and picture.strides[0] > 0
+    row, stride = picture[:1], picture.strides[0]
+    in_rows = row.flags.c_contiguous and row.nbytes <= stride <= _LONGEST_STRIDE
     return picture if in_rows else np.ascontiguousarray(picture)
 
 
