@@ -199,11 +199,15 @@ class DataLoader:
         # A worker's sys.exit() would end the run without a word.
         except (Exception, SystemExit) as error:
             index = key[0] if isinstance(key, tuple) else key
-            files = getattr(self.dataset, "images", None)
-            name = f" ({files[index]})" if files else ""
-            raise SampleError(
-                f"sample {index}{name} failed: {type(error).__name__}: {error}"
-            ) from error
+            lists = [getattr(self.dataset, name, None) for name in ("images", "masks")]
+            files = [str(files[index]) for files in lists if files]
+            name = f" ({files[0]})" if files else ""
+            told = f"sample {index}{name} failed: {type(error).__name__}: {error}"
+            if str(error).startswith(tuple(files)):
+                told += (
+                    "; skip_broken=True (--skip-broken) leaves out all such, the doctor lists them"
+                )
+            raise SampleError(told) from error
 
     def files(self, epoch: int, number: int) -> list:
         """The image files (or else the indices) of batch ``number`` of an epoch, in all shards."""
