@@ -530,7 +530,11 @@ class TestParent:
 
     @pytest.mark.parametrize(
         "end",
-        ["sys.exit(0)", "pass", "other = threading.Thread(target=read); other.start(); other.join()"],
+        [
+            "sys.exit(0)",
+            "pass",
+            "other = threading.Thread(target=read); other.start(); other.join()",
+        ],
     )
     def test_that_exits_with_a_pass_under_way_ends(self, parent, end):
         process, watched = parent(f"read()\nsys.stdin.readline()\n{end}")
