@@ -28,6 +28,9 @@ from multiprocessing import current_process, get_context
 from typing import Any
 
 import numpy as np
+
+# Now: NumPy 2 imports it when it is asked for, which another thread may be at when we fork.
+from numpy.random import get_bit_generator, set_bit_generator
 from tqdm import tqdm
 
 from gluonvision.data.shared_slot import SharedSlot
@@ -239,7 +242,7 @@ def _part_from(parent: int) -> list:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     tqdm.set_lock(threading.RLock())
     # np.random's lock is that of its generator.
-    np.random.set_bit_generator(type(np.random.get_bit_generator())())
+    set_bit_generator(type(get_bit_generator())())
     # In a transform torch would wait for OpenMP's threads, and those are the parent's.
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
