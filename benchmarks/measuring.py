@@ -24,7 +24,10 @@ _ENVIRONMENT = os.environ | {
     "PYTHONPATH": f"{_REPOSITORY}{os.pathsep}{_REPOSITORY / 'tests'}",
     "OMP_NUM_THREADS": "1",
 }
-_PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "triton")
+_PACKAGES = (
+    *("torch", "torchvision", "segmentation-models-pytorch", "numpy", "triton"),
+    *("opencv-python-headless", "Pillow"),
+)
 
 
 def parser(document: str) -> argparse.ArgumentParser:
