@@ -60,4 +60,4 @@ $(VENV)/docs.done: $(VENV)/demo.done
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo docs/_build docs/_generated
+	rm -rf $(VENV) build demo docs/_build docs/_generated gluonvision/data/_warp.*

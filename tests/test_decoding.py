@@ -64,6 +64,12 @@ def handmade(header, rows):
 
 
 class TestJPEG:
+    def test_markers_that_begin_with_more_than_one_byte(self):
+        content = jpeg()
+        filled = content[:2] + b"\xff\xff" + content[2:]
+        assert np.array_equal(decode_jpeg(filled), by_pillow(filled))
+        assert np.array_equal(decode_jpeg(filled), decode_jpeg(content))
+
     @pytest.mark.parametrize(
         "options",
         [

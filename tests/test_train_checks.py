@@ -71,6 +71,13 @@ def test_what_works_is_not_refused(config, options, num_devices):
     build.check(dataclasses.replace(config, **options), num_devices)
 
 
+@pytest.mark.parametrize(("batch_size", "is_told"), [(2, False), (40, True)])
+def test_a_batch_that_the_images_do_not_fill_is_told(config, caplog, batch_size, is_told):
+    num_images = build.check(dataclasses.replace(config, batch_size=batch_size), 1)
+    assert 2 <= num_images < 40
+    assert (f"{num_images} training images" in caplog.text) == is_told
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../other", "a/.."])
 def test_a_name_that_is_no_folder_of_its_own_is_refused(config, name):
     with pytest.raises(ValueError, match="checkname=.*the run's own folder"):

@@ -6,6 +6,7 @@ a broken file above all, is not decoded here but left to Pillow, whose errors sa
 """
 
 import re
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -40,14 +41,13 @@ def _scan_start(content: bytes) -> int | None:
     """Where the compressed data of an ordinary JPEG begin, None for any other file."""
     if not (content.startswith(b"\xff\xd8") and content.endswith(b"\xff\xd9")):
         return None
-    has_frame, at = False, 2
-    while content[at : at + 1] == b"\xff" and at + 4 < len(content):
-        marker, end = content[at + 1], at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    has_frame = False
+    for marker, start, end in _segments(content):
         if marker == _START_OF_SCAN:
             return end if has_frame else None
-        if not _is_ordinary(marker, content[at + 4 : end]):
+        if not _is_ordinary(marker, content[start:end]):
             return None
-        has_frame, at = has_frame or marker in _START_OF_FRAME, end
+        has_frame = has_frame or marker in _START_OF_FRAME
     return None
 
 
@@ -56,16 +56,20 @@ def has_end(content: bytes) -> bool:
 
     Zeros may fill the rest of a download that was broken off: to decoders they are data.
     """
+    scans = (end for marker, _, end in _segments(content) if marker == _START_OF_SCAN)
+    return content.find(b"\xff\xd9", next(scans, len(content))) >= 0
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """The marker of each segment of a JPEG up to its data, and its content's beginning and end."""
     at = 2
     while content[at : at + 1] == b"\xff" and at + 4 <= len(content):
         if content[at + 1] == 0xFF:  # markers may begin with more than one
             at += 1
             continue
         end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-        if content[at + 1] == _START_OF_SCAN:
-            return b"\xff\xd9" in content[end:]
+        yield content[at + 1], at + 4, end
         at = end
-    return False
 
 
 def _is_ordinary(marker: int, segment: bytes) -> bool:
