@@ -43,7 +43,7 @@ docs: $(VENV)/docs.done
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt setup.py gluonvision/data/warp.c
+$(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt setup.py gluonvision/data/transforms/warp.c
 	$(PIP) --editable .
 	touch $@
 
@@ -60,4 +60,4 @@ $(VENV)/docs.done: $(VENV)/demo.done
 	touch $@
 
 clean:
-	rm -rf $(VENV) build demo docs/_build docs/_generated gluonvision/data/_warp.*
+	rm -rf $(VENV) build demo docs/_build docs/_generated gluonvision/data/transforms/_warp.*

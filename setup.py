@@ -5,8 +5,8 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            "gluonvision.data._warp",
-            ["gluonvision/data/warp.c"],
+            "gluonvision.data.transforms._warp",
+            ["gluonvision/data/transforms/warp.c"],
             extra_compile_args=["-O2"],
             optional=True,
         )

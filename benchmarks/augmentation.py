@@ -345,7 +345,8 @@ def report_stages(root, num_images, turns=60):
 
 
 def _stages(dataset, index, turn):
-    from gluonvision.data import augment, reading
+    from gluonvision.data.transforms import augment
+    from gluonvision.data.files import reading
 
     marks = [time.perf_counter()]
     image = reading.read_image(dataset.images[index])
@@ -377,7 +378,7 @@ def main():
     with tempfile.TemporaryDirectory() as generated:
         root = options.root or (REAL_DATA if (REAL_DATA / "VOCdevkit").is_dir() else None)
         if root is None:
-            from gluonvision.data.synthetic import make_voc_like
+            from gluonvision.data.datasets.synthetic import make_voc_like
 
             make_voc_like(generated, num_images=5)
             root = Path(generated)

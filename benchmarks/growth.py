@@ -57,7 +57,7 @@ def loss(side, batch, nclass):
 def argmax(side, batch, nclass):
     import torch
 
-    from gluonvision.backend.torch.coarse_scores import classes_at
+    from gluonvision.backend.torch.kernels.coarse_logits import classes_at
 
     scores = torch.randn(batch, nclass, side // 8, side // 8)
     return lambda: classes_at(scores, (side, side), True)
@@ -91,7 +91,7 @@ def data(side, batch, nclass):
     from pathlib import Path
 
     from gluonvision.data import VOCSegmentationDataset
-    from gluonvision.data.synthetic import make_voc_like
+    from gluonvision.data.datasets.synthetic import make_voc_like
 
     folder = tempfile.mkdtemp()
     make_voc_like(Path(folder), num_images=batch, size=(side, side))

@@ -42,7 +42,7 @@ def segment(path):
     from gluonvision import backend
     from gluonvision.backend import HybridBlock, init, initialize, nn
     from gluonvision.segmentation import Predictor
-    from gluonvision.segmentation.large import predict_large
+    from gluonvision.prediction.large_images import predict_large
 
     class OneConvolution(HybridBlock):
         def __init__(self):

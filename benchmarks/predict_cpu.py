@@ -19,7 +19,7 @@ from peers import import_torchvision, randomize_torch
 from tqdm import tqdm
 
 from gluonvision import backend
-from gluonvision.data.pairs import images_of
+from gluonvision.data.datasets.pairs import images_of
 from gluonvision.model_zoo import FCN
 from gluonvision.segmentation import Predictor
 

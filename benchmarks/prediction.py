@@ -49,7 +49,7 @@ def plain_classes(net, x):
 
 
 def our_classes(net, x):
-    from gluonvision.backend.torch.coarse_scores import classes_at
+    from gluonvision.backend.torch.kernels.coarse_logits import classes_at
 
     return classes_at(net(x, coarse=True), x.shape[2:], True)
 

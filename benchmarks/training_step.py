@@ -128,8 +128,8 @@ def profile(step):
 def loader_row(step_row, number, side):
     """Milliseconds of a batch out of the loader, beside those of a step."""
     from gluonvision.data import DataLoader, VOCSegmentationDataset
-    from gluonvision.data.processes import can_fork
-    from gluonvision.data.synthetic import make_voc_like
+    from gluonvision.data.loading.forked_workers import can_fork
+    from gluonvision.data.datasets.synthetic import make_voc_like
 
     with tempfile.TemporaryDirectory() as folder:
         make_voc_like(folder, num_images=16, size=(375, 500))

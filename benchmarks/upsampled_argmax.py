@@ -38,7 +38,7 @@ def compare(kind, case, device, options):
     import torch
     from torch.nn import functional
 
-    from gluonvision.backend.torch.coarse_scores import classes_at
+    from gluonvision.backend.torch.kernels.coarse_logits import classes_at
 
     nclass, height, width, stride = case
     scores = coarse_scores(kind, *case, device)

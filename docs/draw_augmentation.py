@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from gluonvision.data import dataset_meta
-from gluonvision.data.augment import random_transform
-from gluonvision.data.base import read_image, read_mask
+from gluonvision.data.transforms.augment import random_transform
+from gluonvision.data.datasets.base import read_image, read_mask
 from gluonvision.data.meta import get_meta
-from gluonvision.data.rle import fill
+from gluonvision.data.files.rle import fill
 from gluonvision.utils import get_mask, overlay
 
 COLUMNS, FRAMES, CELL, GAP = 5, 12, 150, 6

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from gluonvision.data.synthetic import draw_scene
+from gluonvision.data.datasets.synthetic import draw_scene
 from gluonvision.metrics import SegmentationMetric
 from gluonvision.utils import get_mask
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from gluonvision.segmentation import command_line
+from gluonvision.runs import command_line
 
 
 def parse_arguments(arguments):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gluonvision.data.synthetic import make_voc_like
+from gluonvision.data.datasets.synthetic import make_voc_like
 
 
 @pytest.fixture(scope="session")

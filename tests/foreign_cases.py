@@ -357,7 +357,7 @@ def shapes(folder: Path, name: str):
     theirs = _gluoncv(name, pretrained_base=False)()._collect_params_with_prefix()
     with (
         mock.patch("gluonvision.model_zoo.backbones.initialize"),
-        mock.patch("gluonvision.model_zoo.segbase.initialize"),
+        mock.patch("gluonvision.model_zoo.segmentation.segbase.initialize"),
     ):
         ours = get_model(name, aux=True)
     both = {n: p.shape for n, p in theirs.items()}, backend.parameter_shapes(ours)

@@ -35,7 +35,7 @@ def build():
 
 
 def ours(net, name):
-    from gluonvision.segmentation.inference import Inference, class_scores
+    from gluonvision.prediction.inference import Inference, class_scores
 
     size, options = CASES[name]
     how = Inference(window=WINDOW, batch_size=3, gluoncv=name != "softmax", **options)

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gluonvision.data.synthetic import make_voc_like
-from gluonvision.segmentation import states
+from gluonvision.data.datasets.synthetic import make_voc_like
+from gluonvision.runs import checkpoint
 
 MAIN = Path(__file__).parents[1] / "scripts" / "segmentation" / "main.py"
 RUN = Path("runs/pascal_voc/fcn/default")
@@ -95,13 +95,13 @@ def seconds_of_steps(process, folder, steps):
 
 
 def newest(folder):
-    found = states.list_states(folder / RUN / "states")
+    found = checkpoint.list_states(folder / RUN / "states")
     return found[-1].name if found else None
 
 
 def contents(folder):
     run = folder / RUN
-    files = [run / "checkpoint.params", run / "best.params", *states.list_states(run / "states")]
+    files = [run / "checkpoint.params", run / "best.params", *checkpoint.list_states(run / "states")]
     return {path.name: path.read_bytes() for path in files}
 
 

@@ -9,7 +9,7 @@ import scipy.sparse
 from PIL import Image
 
 from gluonvision.data.meta import get_meta
-from gluonvision.data.synthetic import make_voc_like
+from gluonvision.data.datasets.synthetic import make_voc_like
 
 SIZE = (24, 32)
 

@@ -105,7 +105,7 @@ def steps_case(family: str, backbone: str):
     """Losses of 20 SGD steps under a poly schedule; weights and statistics after them."""
     from gluonvision import backend, loss
     from gluonvision.backend.trainer_options import TrainerOptions
-    from gluonvision.utils.lr_schedule import poly
+    from gluonvision.training.lr_schedule import poly
 
     net = build(family, backbone, "float64", beta=0)
     options = TrainerOptions(as_float32(0.9), as_float32(1e-4))

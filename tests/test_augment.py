@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from gluonvision.data import VOCSegmentationDataset, warp
-from gluonvision.data.augment import Augmentation, apply, draw, random_transform
+from gluonvision.data import VOCSegmentationDataset
+from gluonvision.data.transforms import warp
+from gluonvision.data.transforms.augment import Augmentation, apply, draw, random_transform
 
 CASES = [
     Augmentation(mirror=False, height=60, width=80, angle=0.0, top=0, left=0, blur=0.0),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import ndimage, stats
 
 from gluonvision.data import VOCSegmentationDataset
-from gluonvision.data.augment import (
+from gluonvision.data.transforms.augment import (
     Augmentation,
     apply,
     draw,
@@ -24,7 +24,7 @@ from gluonvision.data.augment import (
     random_transform,
     redraw_crop,
 )
-from gluonvision.data.photometric import Photometric, distort, draw_photometric
+from gluonvision.data.transforms.photometric import Photometric, distort, draw_photometric
 
 COUNT = 3000
 FACTS = ("mirror", "width", "height", "left", "top", "blurred", "blur")

@@ -6,7 +6,7 @@ import torch
 from peers import import_torchvision
 
 from gluonvision.backend import measuring
-from gluonvision.segmentation.benchmark import BenchmarkOptions, benchmark
+from gluonvision.deployment.benchmark import BenchmarkOptions, benchmark
 
 
 def test_torchvisions_model_is_measured_in_turn_and_costs_the_same():

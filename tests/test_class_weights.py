@@ -8,10 +8,10 @@ import pytest
 from miniatures import make_coco, make_sbd
 
 from gluonvision.data import VOCSegmentationDataset, get_segmentation_dataset
-from gluonvision.data.ahead import map_ahead
+from gluonvision.data.loading.prefetch import map_ahead
 from gluonvision.data.class_weights import class_weights, count_labels
-from gluonvision.data.doctor import examine
-from gluonvision.data.synthetic import make_voc_like
+from gluonvision.doctor import examine
+from gluonvision.data.datasets.synthetic import make_voc_like
 
 
 @pytest.fixture

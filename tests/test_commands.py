@@ -9,8 +9,9 @@ import pytest
 
 from gluonvision import __main__ as command_line
 from gluonvision.__main__ import main
-from gluonvision.model_zoo import list_models, weights
-from gluonvision.model_zoo.weights_table import BACKBONES, Weights
+from gluonvision.model_zoo import list_models
+from gluonvision.model_zoo.weights import store
+from gluonvision.model_zoo.weights.table import BACKBONES, Weights
 from gluonvision.utils.errors import is_mendable
 
 HEAVY = "{'torch', 'mxnet', 'numpy', 'cv2', 'PIL', 'tqdm'}"
@@ -148,7 +149,7 @@ class TestModels:
         assert "3.50 M parameters" in said and "https://host/tiny.pth" in said
         assert f"here      {store / 'tiny.pth'}" in said
         assert main(["models", "deeplabv3plus_mobilenet_v2_camvid"]) == 0
-        card = weights.OWN_FILES / "deeplabv3plus_mobilenet_v2_camvid.md"
+        card = store.OWN_FILES / "deeplabv3plus_mobilenet_v2_camvid.md"
         assert capsys.readouterr().out.strip() == card.read_text().strip()
 
     def test_verify_finds_what_is_damaged(self, store, capsys):

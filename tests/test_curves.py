@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gluonvision.data.meta import get_meta
-from gluonvision.segmentation.curves import draw_curves
+from gluonvision.plots.training_curves import draw_curves
 
 BLUE = (0, 114, 178)
 
@@ -216,7 +216,7 @@ def test_a_picture_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
 
 def test_neither_display_nor_pyplot_is_needed(tmp_path):
     code = (
-        "import sys; from gluonvision.segmentation.curves import draw_curves; "
+        "import sys; from gluonvision.plots.training_curves import draw_curves; "
         f"draw_curves([], {str(tmp_path / 'curves.png')!r}, ''); "
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from gluonvision.data import VOCSegmentationDataset, get_segmentation_dataset
-from gluonvision.data.base import SegmentationDataset, read_image, read_mask
+from gluonvision.data.datasets.base import SegmentationDataset, read_image, read_mask
 from gluonvision.data.meta import get_meta
-from gluonvision.data.synthetic import make_voc_like
-from gluonvision.data.voc import find_voc
+from gluonvision.data.datasets.synthetic import make_voc_like
+from gluonvision.data.datasets.voc import find_voc
 
 # Seen in the pictures: (x, y) of a point on each thing, well inside it.
 REAL_PIXELS = [
@@ -82,8 +82,8 @@ class TestMeta:
 
     def test_data_needs_no_framework(self):
         code = (
-            "import sys, gluonvision.data.loader, gluonvision.data.voc, gluonvision.metrics;"
-            "import gluonvision.utils.visualisation, gluonvision.data.synthetic;"
+            "import sys, gluonvision.data.loading.loader, gluonvision.data.datasets.voc, gluonvision.metrics;"
+            "import gluonvision.plots.masks, gluonvision.data.datasets.synthetic;"
             "print([m for m in ('torch', 'mxnet') if m in sys.modules])"
         )
         assert _python(code) == "[]"

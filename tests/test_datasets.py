@@ -33,11 +33,11 @@ from gluonvision.data import (
     dataset_meta,
     get_segmentation_dataset,
 )
-from gluonvision.data.matfile import read_sbd_mask
+from gluonvision.data.files.matfile import read_sbd_mask
 from gluonvision.data.meta import CITYSCAPES_TRAIN_IDS, COCO_NAMES_OF_VOC, Meta, get_meta
-from gluonvision.data.reading import read_image, read_mask
-from gluonvision.data.rle import decode, fill
-from gluonvision.data.synthetic import make_voc_like
+from gluonvision.data.files.reading import read_image, read_mask
+from gluonvision.data.files.rle import decode, fill
+from gluonvision.data.datasets.synthetic import make_voc_like
 
 # Seen in the pictures: (data set, split, image, (x, y) well inside a thing, class).
 REAL_PIXELS = [
@@ -335,7 +335,7 @@ class TestCOCO:
         assert json.loads(path.read_text())["ids"] == [7]
         assert list(path.parent.glob(f"{path.name}*")) == [path]
         with monkeypatch.context() as patched:
-            patched.setattr("gluonvision.data.coco.decode", None)
+            patched.setattr("gluonvision.data.datasets.coco.decode", None)
             assert names_of(COCOSegmentationDataset(root, min_pixels=100)) == first
         # A changed file, and a broken index, are counted again.
         annotations = root / "annotations" / "instances_train2017.json"
@@ -788,9 +788,9 @@ class TestFolder:
             FolderSegmentationDataset(own, "val", "vall")
 
     def test_trains_and_loads(self, own, tmp_path, monkeypatch):
-        from gluonvision.segmentation.checkpoint import load_run
-        from gluonvision.segmentation.config import TrainConfig
-        from gluonvision.segmentation.train import train
+        from gluonvision.runs.artifacts import load_run
+        from gluonvision.runs.config import TrainConfig
+        from gluonvision.training.loop import train
 
         monkeypatch.chdir(tmp_path)
         sizes = {"base_size": 32, "crop_size": 32, "batch_size": 2, "epochs": 1, "workers": 0}
@@ -846,12 +846,12 @@ class TestSkipBroken:
     def test_option_of_the_command_line(self, miniature):
         from command_lines import parse_arguments
 
-        from gluonvision.segmentation import build
+        from gluonvision.runs import factory
 
         root = miniature("pascal_voc")
         self._break(root)
         command = ["--data-folder", str(root), "--train-split", "trainval", "--skip-broken"]
-        dataset = build.training_data(parse_arguments(command))
+        dataset = factory.training_data(parse_arguments(command))
         assert names_of(dataset) == ["2012_000002", "2012_000005"]
 
     def test_only_images_count_for_predicting(self, miniature):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 from scipy import ndimage
 
-from gluonvision.data.decoding import decode_jpeg, decode_png
-from gluonvision.data.reading import read_image, read_mask
+from gluonvision.data.files.decoding import decode_jpeg, decode_png
+from gluonvision.data.files.reading import read_image, read_mask
 
 ORIENTATION = 0x0112
 

@@ -15,9 +15,9 @@ from gluonvision import backend, model_zoo
 from gluonvision.__main__ import run_command
 from gluonvision.commands import demo
 from gluonvision.segmentation import Predictor, TrainConfig, predict
-from gluonvision.segmentation.checkpoint import load_run, save_run
-from gluonvision.segmentation.predict_files import find_sources
-from gluonvision.segmentation.predict_video import OverlayVideo
+from gluonvision.runs.artifacts import load_run, save_run
+from gluonvision.prediction.files import find_sources
+from gluonvision.prediction.video import OverlayVideo
 from gluonvision.utils.download import DownloadError
 
 
@@ -215,7 +215,7 @@ def test_unusual_pictures(kind, run, images):
 @pytest.mark.filterwarnings("ignore:Image size")
 def test_a_bomb_is_refused_but_by_its_owner(run, images, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
-    monkeypatch.setattr("gluonvision.data.decoding._MOST_PIXELS", 500)
+    monkeypatch.setattr("gluonvision.data.files.decoding._MOST_PIXELS", 500)
     code, _, err = run("in/b.jpg")
     assert code == 1 and "b.jpg" in err and "--large" in err
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
@@ -337,7 +337,7 @@ def test_without_a_network_the_way_out_is_named(images, monkeypatch, capsys, tmp
     def refuse(*_, **__):
         raise DownloadError("no network")
 
-    monkeypatch.setattr("gluonvision.model_zoo.weights.download", refuse)
+    monkeypatch.setattr("gluonvision.model_zoo.weights.store.download", refuse)
     monkeypatch.setenv("GLUONVISION_HOME", str(tmp_path))
     logging.disable(logging.WARNING)
     assert run_command("demo", ["in/a.png"]) == 1

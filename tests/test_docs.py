@@ -17,9 +17,9 @@ from PIL import Image
 
 import gluonvision
 from gluonvision.model_zoo import list_models
-from gluonvision.model_zoo.segmentation import check_names
-from gluonvision.model_zoo.weights import get_weights, list_weights
-from gluonvision.segmentation.command_line import add_arguments, parse
+from gluonvision.model_zoo.segmentation.families import check_names
+from gluonvision.model_zoo.weights.store import get_weights, list_weights
+from gluonvision.runs.command_line import add_arguments, parse
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 sys.path.append(str(DOCS))

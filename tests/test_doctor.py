@@ -18,9 +18,10 @@ from test_data import png_of
 
 from gluonvision.__main__ import main
 from gluonvision.data import VOCSegmentationDataset, get_segmentation_dataset
-from gluonvision.data.doctor import examine, page, write_html
-from gluonvision.data.doctor.facts import read_image
-from gluonvision.data.synthetic import make_voc_like
+from gluonvision.doctor import examine, write_html
+from gluonvision.doctor import page
+from gluonvision.doctor.facts import read_image
+from gluonvision.data.datasets.synthetic import make_voc_like
 
 NUM_IMAGES, SIZE = 9, (60, 80)
 
@@ -493,8 +494,8 @@ def test_an_interrupted_run_leaves_no_half_page(folder, tmp_path, monkeypatch, s
         raise KeyboardInterrupt
 
     places = {
-        "examining": "gluonvision.data.doctor.read_sample",
-        "drawing": "gluonvision.data.doctor.page.thumbnail",
+        "examining": "gluonvision.doctor.read_sample",
+        "drawing": "gluonvision.doctor.page.thumbnail",
         "writing": "os.fsync",
     }
     monkeypatch.setattr(

@@ -10,9 +10,9 @@ from importlib import metadata
 import pytest
 
 import gluonvision
-from gluonvision.data import warp
-from gluonvision.segmentation import environment
-from gluonvision.segmentation.environment import describe_environment
+from gluonvision.data.transforms import warp
+from gluonvision.runs import environment
+from gluonvision.runs.environment import describe_environment
 
 IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
 
@@ -90,7 +90,7 @@ def test_machine_and_moment():
 
 
 def test_command_line_is_what_was_typed():
-    code = "from gluonvision.segmentation.environment import *; "
+    code = "from gluonvision.runs.environment import *; "
     code += "import json; print(json.dumps(describe_environment()['command_line']))"
     arguments = [sys.executable, "-W", "ignore", "-c", code, "--lr", "0.1"]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)

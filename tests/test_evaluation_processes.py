@@ -7,7 +7,7 @@ from gluonvision import backend
 from gluonvision.data import VOCSegmentationDataset
 from gluonvision.model_zoo import FCN
 from gluonvision.segmentation import evaluate
-from gluonvision.segmentation.inference import Inference
+from gluonvision.prediction.inference import Inference
 
 
 def work(root):

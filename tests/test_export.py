@@ -16,9 +16,9 @@ from gluonvision.__main__ import main
 from gluonvision.backend import parameters_file
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo import FCN, PSPNet, load_weights
-from gluonvision.segmentation import export as exporting
+from gluonvision.deployment import export as exporting
 from gluonvision.segmentation import predict
-from gluonvision.segmentation.export import ExportError, difference, export
+from gluonvision.deployment.export import ExportError, difference, export
 
 CAMVID = get_meta("camvid")
 SIZES = [(1, 97, 130), (2, 64, 40), (3, 55, 81)]

@@ -7,8 +7,8 @@ from resizing_reference import resize, resize_gradient
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gluonvision.backend.torch import fused_loss
-from gluonvision.backend.torch.fused_loss import fused_log_probability
+from gluonvision.backend.torch.kernels import fused_loss
+from gluonvision.backend.torch.kernels.fused_loss import fused_log_probability
 from gluonvision.loss import FocalLoss, OHEMCrossEntropyLoss, get_loss
 
 WEIGHTS = [0.5, 0, 3, 1, 0.25]

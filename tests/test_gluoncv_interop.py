@@ -11,7 +11,7 @@ from foreign_cases import GLUONCV_SEGMENTATION
 
 from gluonvision.backend import get_parameters
 from gluonvision.model_zoo import get_model, list_models
-from gluonvision.model_zoo.importers import convert
+from gluonvision.model_zoo.weights.importers import convert
 
 pytestmark = pytest.mark.skipif(
     not (peers.installed("gluoncv") and peers.installed("mxnet")),

@@ -10,11 +10,13 @@ from PIL import Image
 from gluonvision import backend
 from gluonvision.backend import HybridBlock, init, initialize, nn
 from gluonvision.data.meta import get_meta
-from gluonvision.data.reading import picture_pixels
-from gluonvision.segmentation import Inference, Predictor, large_read, predictor
-from gluonvision.segmentation.large import predict_large
-from gluonvision.segmentation.large_windows import cores
-from gluonvision.segmentation.large_write import write_mask
+from gluonvision.data.files.reading import picture_pixels
+from gluonvision.segmentation import Inference, Predictor
+from gluonvision.prediction import large_read
+from gluonvision.prediction import predictor
+from gluonvision.prediction.large_images import predict_large
+from gluonvision.prediction.large_windows import cores
+from gluonvision.prediction.large_write import write_mask
 
 
 class OneConvolution(HybridBlock):
@@ -257,7 +259,7 @@ def test_a_large_array_is_seen_in_windows(pixels, monkeypatch):
     net = OneConvolution()
     seen = []
     net.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0].shape))
-    monkeypatch.setattr("gluonvision.segmentation.large_windows.WINDOW", 64)
+    monkeypatch.setattr("gluonvision.prediction.large_windows.WINDOW", 64)
     ours = Predictor(net, "camvid", device=backend.cpu(), precision="fp32")(pixels).mask
     assert len(seen) > 1 and max(max(shape[2:]) for shape in seen) == 64
     seen.clear()
@@ -290,7 +292,7 @@ def test_a_mask_is_whole_or_not_there(tmp_path):
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_memory_does_not_grow_with_the_image(ending, tmp_path, monkeypatch):
-    monkeypatch.setattr("gluonvision.segmentation.large._SHOWN", 64)
+    monkeypatch.setattr("gluonvision.prediction.large_images._SHOWN", 64)
     monkeypatch.setattr(large_read, "_PART", 1 << 16)
     peaks = []
     for repeats in (4, 40):

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluonvision.data import DataLoader, Sampler, VOCSegmentationDataset
-from gluonvision.data import loader as loading
-from gluonvision.data.processes import can_fork
-from gluonvision.data.sampler import epoch_order
+from gluonvision.data.loading import loader as loading
+from gluonvision.data.loading.forked_workers import can_fork
+from gluonvision.data.loading.sampler import epoch_order
 
 
 @pytest.fixture
@@ -353,7 +353,7 @@ class TestState:
 def test_freed_memory_stays_in_the_process():
     code = """
 import resource, numpy as np
-from gluonvision.data.loader import keep_freed_memory as keep
+from gluonvision.data.loading.loader import keep_freed_memory as keep
 keep()
 for number in range(21):
     images = [np.ones(3 << 20, np.uint8) for _ in range(4)]

@@ -14,11 +14,12 @@ import torch
 
 from gluonvision import backend
 from gluonvision.backend import parameters_file
-from gluonvision.segmentation import TrainConfig, build
-from gluonvision.segmentation.run_folder import RunFolder
-from gluonvision.segmentation.run_log import read_log
-from gluonvision.segmentation.stopping import StopRequest
-from gluonvision.segmentation.train import _Run
+from gluonvision.segmentation import TrainConfig
+from gluonvision.runs import factory
+from gluonvision.runs.run_folder import RunFolder
+from gluonvision.runs.run_log import read_log
+from gluonvision.training.stopping import StopRequest
+from gluonvision.training.loop import _Run
 
 MAIN = Path(__file__).parents[1] / "scripts" / "segmentation" / "main.py"
 RUN = Path("runs/pascal_voc/fcn")
@@ -52,7 +53,7 @@ def train_in_float64_without_dropout(config):
     """In float32 rounding grows from step to step, and dropout differs between processes."""
     backend.seed(config.seed)
     with pytest.MonkeyPatch.context() as patch:
-        build_model = build.build_model
+        build_model = factory.build_model
         patch.setattr(build, "build_model", lambda *args: _prepared(build_model(*args)))
         run = _Run(config)
     run.train(StopRequest())
@@ -68,7 +69,7 @@ def _prepared(net):
 
 
 def records(config, num_processes):
-    RunFolder(config).prepare(len(build.training_data(config)))
+    RunFolder(config).prepare(len(factory.training_data(config)))
     backend.launch(train_in_float64_without_dropout, config, num_processes)
     return read_log(config.folder / "log.jsonl")
 

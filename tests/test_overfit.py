@@ -10,7 +10,7 @@ from gluonvision.loss import get_loss
 from gluonvision.metrics import SegmentationMetric
 from gluonvision.model_zoo import FCN
 from gluonvision.segmentation import predict
-from gluonvision.utils.lr_schedule import poly
+from gluonvision.training.lr_schedule import poly
 
 SIZE, STEPS = (224, 224), 60
 

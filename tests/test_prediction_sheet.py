@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gluonvision.data.base import read_image, read_mask
+from gluonvision.data.datasets.base import read_image, read_mask
 from gluonvision.data.meta import get_meta
-from gluonvision.segmentation import prediction_sheet
-from gluonvision.segmentation.prediction_sheet import IGNORED, WRONG, draw_predictions
+from gluonvision.plots import prediction_grid
+from gluonvision.plots.prediction_grid import IGNORED, WRONG, draw_predictions
 
 COLOUR = (10, 200, 30)
 GAP, SCALE = 8, 4
@@ -33,13 +33,13 @@ def draw(tmp_path):
 @pytest.fixture
 def legends(monkeypatch):
     """The legends drawn: a sample's each, then that of the classes."""
-    drawn, draw_legend = [], prediction_sheet.draw_legend
+    drawn, draw_legend = [], prediction_grid.draw_legend
 
     def drawing(entries, *rest):
         drawn.append(entries)
         return draw_legend(entries, *rest)
 
-    monkeypatch.setattr(prediction_sheet, "draw_legend", drawing)
+    monkeypatch.setattr(prediction_grid, "draw_legend", drawing)
     return drawn
 
 

@@ -20,9 +20,12 @@ from miniatures import make_ade20k, make_camvid, make_cityscapes, make_coco, mak
 from PIL import Image
 
 from gluonvision.__main__ import main
-from gluonvision.data import archives, extract, get_segmentation_dataset, prepare
-from gluonvision.data.extract import ArchiveError
-from gluonvision.data.synthetic import make_voc_like
+from gluonvision.data import get_segmentation_dataset
+from gluonvision.data.download import archives
+from gluonvision.data.download import extract
+from gluonvision.data.download import prepare
+from gluonvision.data.download.extract import ArchiveError
+from gluonvision.data.datasets.synthetic import make_voc_like
 
 SCRIPTS = Path(__file__).parents[1] / "scripts" / "datasets"
 # The name of the script, of the data set that it prepares, and one that makes it in small.

@@ -6,7 +6,7 @@ import torch
 
 from gluonvision import backend, model_zoo
 from gluonvision.backend import prepare_inference
-from gluonvision.backend.torch import inference
+from gluonvision.backend.torch.kernels import prepared_inference
 from gluonvision.segmentation import Predictor
 from gluonvision.segmentation.predict import predict
 
@@ -36,7 +36,7 @@ def test_folded_norms_change_nothing(model, backbone, folded):
     net = trained_like(getattr(model_zoo, model)(5, backbone, pretrained_base=False))
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     with torch.no_grad():
-        prepared = inference._with_norms_folded(net)
+        prepared = prepared_inference._with_norms_folded(net)
         x = torch.randn(2, 3, 50, 71)
         expected = net(x)
         assert (prepared(x) - expected).abs().max() < 1e-5 * expected.abs().max()
@@ -62,7 +62,7 @@ class Shared(backend.HybridBlock):
 def test_a_norm_that_is_not_alone_is_left():
     net = trained_like(Shared())
     with torch.no_grad():
-        prepared = inference._with_norms_folded(net)
+        prepared = prepared_inference._with_norms_folded(net)
         x = torch.randn(1, 3, 9, 9)
         assert torch.equal(prepared(x), net(x))
     assert isinstance(prepared.norm, backend.nn.BatchNorm)
@@ -79,7 +79,7 @@ def test_an_integer_convolution_is_within_its_steps(geometry, shift):
     layer = torch.nn.Conv2d(32, 48, size, stride, padding, dilation)
     x = torch.randn(2, 32, 19, 23) + shift
     with torch.no_grad():
-        exact, ours = layer(x), inference._Int8Convolution(layer)(x)
+        exact, ours = layer(x), prepared_inference._Int8Convolution(layer)(x)
         # Of each activation and of each weight half a step at most is lost, at random.
         lost = (exact - ours).std() / exact.std()
     assert ours.shape == exact.shape and 0 < lost < 0.03
@@ -92,7 +92,7 @@ def test_constant_and_empty_activations_are_no_division_by_zero():
         x = torch.full((1, 32, 8, 8), value)
         with torch.no_grad():
             torch.testing.assert_close(
-                inference._Int8Convolution(layer)(x), layer(x), rtol=0.05, atol=0.05
+                prepared_inference._Int8Convolution(layer)(x), layer(x), rtol=0.05, atol=0.05
             )
 
 

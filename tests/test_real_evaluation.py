@@ -14,7 +14,7 @@ from gluonvision.data import get_segmentation_dataset
 from gluonvision.metrics import SegmentationMetric
 from gluonvision.model_zoo import get_segmentation_model
 from gluonvision.segmentation import predict
-from gluonvision.segmentation.assess import Assessment, assess_published
+from gluonvision.evaluation.run import Assessment, assess_published
 
 ROOTS = {"pascal_voc": ".", "coco": "coco", "ade20k": "."}
 FAST = {"workers": 1, "no_cuda": True}

@@ -15,8 +15,8 @@ from PIL import Image
 
 from gluonvision.data.meta import get_meta
 from gluonvision.metrics import SegmentationMetric, bootstrap
-from gluonvision.segmentation.confusion_figure import draw_confusion
-from gluonvision.segmentation.report import (
+from gluonvision.plots.confusion_matrix import draw_confusion
+from gluonvision.evaluation.report import (
     IMAGES,
     PAGE,
     SCORES,
@@ -27,7 +27,7 @@ from gluonvision.segmentation.report import (
     to_text,
     write_files,
 )
-from gluonvision.segmentation.report_page import Sample, to_html, worst_images
+from gluonvision.evaluation.report_page import Sample, to_html, worst_images
 
 CHROMIUM = shutil.which("chromium")
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from gluonvision.metrics import SegmentationMetric
-from gluonvision.segmentation import run_log
-from gluonvision.segmentation.run_log import LOG_NAME, RunLog, read_log
+from gluonvision.runs import run_log
+from gluonvision.runs.run_log import LOG_NAME, RunLog, read_log
 
 NAMES = ("road", "sky", "bicycle")
 STEPS_AN_EPOCH = 4
@@ -183,7 +183,7 @@ import os
 import sys
 sys.path.insert(0, {tests!r})
 import test_run_log
-from gluonvision.segmentation.run_log import RunLog
+from gluonvision.runs.run_log import RunLog
 
 class Telling(RunLog):
     def step(self, step, *rest):

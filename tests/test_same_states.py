@@ -51,7 +51,7 @@ def run(trainer, numbers):
 def save(path):
     """Three steps, saved, and the losses of two more."""
     from gluonvision import backend
-    from gluonvision.segmentation.states import save_state
+    from gluonvision.runs.checkpoint import save_state
 
     for optimizer in OPTIMIZERS:
         trainer = new_trainer(optimizer)
@@ -64,7 +64,7 @@ def save(path):
 def go_on(path):
     """The same two steps as those after saving must give the same."""
     from gluonvision import backend
-    from gluonvision.segmentation.states import read_state
+    from gluonvision.runs.checkpoint import read_state
 
     for optimizer in OPTIMIZERS:
         trainer = new_trainer(optimizer)

@@ -8,8 +8,8 @@ from PIL import Image
 
 from gluonvision.data import CityscapesSegmentationDataset, get_meta
 from gluonvision.data.meta import CITYSCAPES_LABEL_IDS, Meta
-from gluonvision.data.reading import read_image, read_mask
-from gluonvision.segmentation.server_masks import (
+from gluonvision.data.files.reading import read_image, read_mask
+from gluonvision.evaluation.server_masks import (
     check_mask,
     check_names,
     file_values,

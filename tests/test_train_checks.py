@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from gluonvision import backend
-from gluonvision.model_zoo import weights
-from gluonvision.segmentation import TrainConfig, build, states, train
-from gluonvision.segmentation.run_folder import RunFolder
-from gluonvision.segmentation.train import _Run
+from gluonvision.model_zoo.weights import store
+from gluonvision.segmentation import TrainConfig, train
+from gluonvision.runs import factory
+from gluonvision.runs import checkpoint
+from gluonvision.runs.run_folder import RunFolder
+from gluonvision.training.loop import _Run
 from gluonvision.utils.download import DownloadError
 from gluonvision.utils.progress import progress_bar
 
@@ -55,7 +57,7 @@ def config(voc_like, tmp_path, monkeypatch):
 )
 def test_what_would_fail_in_the_processes_is_refused_before(config, options, num_devices, told):
     with pytest.raises((ValueError, OSError), match=told):
-        build.check(dataclasses.replace(config, **options), num_devices)
+        factory.check(dataclasses.replace(config, **options), num_devices)
 
 
 @pytest.mark.parametrize(
@@ -68,12 +70,12 @@ def test_what_would_fail_in_the_processes_is_refused_before(config, options, num
     ],
 )
 def test_what_works_is_not_refused(config, options, num_devices):
-    build.check(dataclasses.replace(config, **options), num_devices)
+    factory.check(dataclasses.replace(config, **options), num_devices)
 
 
 @pytest.mark.parametrize(("batch_size", "is_told"), [(2, False), (40, True)])
 def test_a_batch_that_the_images_do_not_fill_is_told(config, caplog, batch_size, is_told):
-    num_images = build.check(dataclasses.replace(config, batch_size=batch_size), 1)
+    num_images = factory.check(dataclasses.replace(config, batch_size=batch_size), 1)
     assert 2 <= num_images < 40
     assert (f"{num_images} training images" in caplog.text) == is_told
 
@@ -87,7 +89,7 @@ def test_a_name_that_is_no_folder_of_its_own_is_refused(config, name):
 def test_a_batch_of_one_is_what_pooled_norms_fail_at(config):
     """The rule is that of the layers: with it out of the way, the first step fails, or does not."""
     for size, fails in ((1, True), (2, False)):
-        net = build.build_model(dataclasses.replace(config, model="pspnet"), [backend.cpu()])
+        net = factory.build_model(dataclasses.replace(config, model="pspnet"), [backend.cpu()])
         images = backend.image_input(np.zeros((size, 48, 48, 3), np.uint8))
         if fails:
             with pytest.raises(ValueError, match="one value a channel"):
@@ -100,18 +102,18 @@ def test_imagenet_weights_are_looked_for_before_processes_start(config, tmp_path
     monkeypatch.setenv("GLUONVISION_HOME", str(tmp_path / "home"))
     config = dataclasses.replace(config, pretrained_base=True)
     missing = DownloadError("no mirror")
-    monkeypatch.setattr(weights, "find_weights", lambda name, root: (_ for _ in ()).throw(missing))
+    monkeypatch.setattr(store, "find_weights", lambda name, root: (_ for _ in ()).throw(missing))
     with pytest.raises(DownloadError):
-        build.check(config, 1)
+        factory.check(config, 1)
     begun = tmp_path / "begun.params"
     begun.touch()
-    build.check(dataclasses.replace(config, resume=str(begun)), 1)  # they replace ImageNet's
+    factory.check(dataclasses.replace(config, resume=str(begun)), 1)  # they replace ImageNet's
 
 
 def test_a_run_goes_on_with_the_number_of_devices_named_or_left_out(config):
     train(config)
     again = dataclasses.replace(config, resume="auto", ngpus=1)
-    number = build.check(again, 1)
+    number = factory.check(again, 1)
     RunFolder(again).prepare(number)
     with pytest.raises(ValueError, match="ngpus: None, now 2"):
         RunFolder(dataclasses.replace(again, ngpus=2)).prepare(number)
@@ -162,14 +164,14 @@ def test_a_run_on_other_data_is_refused_and_left_as_it_was(own, file, told):
             shutil.copy(f"data/{kind}/train/a.png", f"data/{kind}/train/e.png")
     else:
         Path("data/classes.txt").write_text(file)
-    for resume in ("auto", str(states.list_states(own.folder / "states")[0])):
+    for resume in ("auto", str(checkpoint.list_states(own.folder / "states")[0])):
         with pytest.raises(ValueError, match=f"was begun with .*{told}; .*another --checkname"):
             train(dataclasses.replace(own, resume=resume))
     assert contents(own.folder) == before
 
 
 def test_a_state_that_is_not_there_is_told_with_those_that_are(own):
-    there = states.list_states(own.folder / "states")[-1].name
+    there = checkpoint.list_states(own.folder / "states")[-1].name
     absent = str(own.folder / "states/00000009-0123456789abcdef.safetensors")
     with pytest.raises(
         FileNotFoundError, match=f"00000009.*no such state; .* there are: .*{there}"
@@ -178,14 +180,14 @@ def test_a_state_that_is_not_there_is_told_with_those_that_are(own):
 
 
 def test_best_weights_of_after_a_state_are_set_aside_with_the_states(own):
-    best, last = own.folder / "best.params", states.list_states(own.folder / "states")[-1]
+    best, last = own.folder / "best.params", checkpoint.list_states(own.folder / "states")[-1]
     before = best.read_bytes()  # of step 4, the only one that was validated
     train(dataclasses.replace(own, resume="auto"))
     assert not best.with_name("best.params.superseded").exists()
     other = dataclasses.replace(own, resume=str(last), checkname="other")
     assert _Run(other).progress.best_step == -1
     assert _Run(dataclasses.replace(own, resume="auto")).progress.best_step == 4
-    earlier = states.list_states(own.folder / "states")[-2]
+    earlier = checkpoint.list_states(own.folder / "states")[-2]
     RunFolder(dataclasses.replace(own, resume=str(earlier))).prepare(4)
     assert not best.exists()
     assert best.with_name("best.params.superseded").read_bytes() == before

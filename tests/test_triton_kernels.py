@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from gluonvision.backend import torch as torch_backend
-from gluonvision.backend.torch import coarse_scores
-from gluonvision.backend.torch.upsampled_argmax import upsampled_argmax
+from gluonvision.backend.torch.kernels import coarse_logits
+from gluonvision.backend.torch.kernels.upsampled_argmax import upsampled_argmax
 
 # In a process of its own: the interpreter is chosen when Triton is first imported.
 COMPARE = """
@@ -59,19 +59,19 @@ def kernels(request, monkeypatch):
         right = upsampled_argmax(scores, size, align_corners)
         return right + 1 if request.param == "wrong numbers" else right
 
-    name = "gluonvision.backend.torch.triton_kernels"
+    name = "gluonvision.backend.torch.kernels.triton_kernels"
     replaced = types.SimpleNamespace(upsampled_argmax=classes)
     monkeypatch.setitem(sys.modules, name, replaced)
     monkeypatch.setattr(torch_backend, "triton_kernels", replaced, raising=False)
-    coarse_scores._triton_works.cache_clear()
+    coarse_logits._triton_works.cache_clear()
     yield request.param
-    coarse_scores._triton_works.cache_clear()
+    coarse_logits._triton_works.cache_clear()
 
 
 @pytest.mark.parametrize("is_compiled", [False, True])
 def test_kernels_that_do_not_work_are_not_used_and_why_is_told_once(kernels, is_compiled):
     def work(x):
-        return x + 1 if coarse_scores.triton_works(x.device) else x
+        return x + 1 if coarse_logits.triton_works(x.device) else x
 
     if is_compiled:
         torch._dynamo.reset()

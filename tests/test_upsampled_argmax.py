@@ -6,8 +6,8 @@ import torch
 from resizing_reference import resize
 
 from gluonvision import backend
-from gluonvision.backend.torch import upsampled_argmax as module
-from gluonvision.backend.torch.upsampled_argmax import upsampled_argmax
+from gluonvision.backend.torch.kernels import upsampled_argmax as module
+from gluonvision.backend.torch.kernels.upsampled_argmax import upsampled_argmax
 from gluonvision.model_zoo import FCN
 from gluonvision.segmentation import predict
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gluonvision.data.base import read_image, read_mask
+from gluonvision.data.datasets.base import read_image, read_mask
 from gluonvision.data.meta import Meta, get_meta
 from gluonvision.utils import class_shares, get_color_pallete, get_mask, overlay
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gluonvision.data import warp
+from gluonvision.data.transforms import warp
 
 compiled = pytest.mark.skipif(
     warp._compiled is None, reason="warp.c is not compiled here, or the processor lacks AVX2"

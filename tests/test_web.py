@@ -30,7 +30,7 @@ from web_server import META, Paper, encoded, models, paper_mask, running, three_
 
 from gluonvision.__main__ import main
 from gluonvision.backend import cpu
-from gluonvision.model_zoo import weights
+from gluonvision.model_zoo.weights import store
 from gluonvision.segmentation import Predictor
 from gluonvision.web import (
     Limits,
@@ -510,7 +510,7 @@ def test_the_models_on_this_machine_are_offered(tmp_path, monkeypatch):
     monkeypatch.setenv("GLUONVISION_HOME", str(tmp_path))
     assert [offer.name for offer in models_on_disk()] == [OWN]
     (tmp_path / "models").mkdir()
-    file = weights.get_weights("psp_resnet101_ade")[0].file
+    file = store.get_weights("psp_resnet101_ade")[0].file
     (tmp_path / "models" / file).touch()
     offers = models_on_disk()
     assert [offer.name for offer in offers] == [OWN, "psp_resnet101_ade"]

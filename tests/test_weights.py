@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from gluonvision.model_zoo import weights as store
-from gluonvision.model_zoo.weights import (
+from gluonvision.model_zoo.weights import store as store
+from gluonvision.model_zoo.weights.store import (
     OWN_FILES,
     WeightsFile,
     find_weights,
@@ -25,7 +25,7 @@ from gluonvision.model_zoo.weights import (
     live_backbones,
     weights_folder,
 )
-from gluonvision.model_zoo.weights_table import BACKBONES, SEGMENTATION, Weights
+from gluonvision.model_zoo.weights.table import BACKBONES, SEGMENTATION, Weights
 from gluonvision.utils.download import DownloadError
 
 PARAMS = bytes(range(256)) * 40
@@ -303,7 +303,7 @@ def test_store_loads_no_framework_and_writes_nothing(tmp_path):
         "package = types.ModuleType('gluonvision.model_zoo')\n"
         "package.__path__ = [gluonvision.__path__[0] + '/model_zoo']\n"
         "sys.modules[package.__name__] = package\n"
-        "import gluonvision.model_zoo.weights\n"
+        "import gluonvision.model_zoo.weights.store\n"
         "sys.exit(any(name in sys.modules for name in ('torch', 'mxnet', 'numpy')))"
     )
     environment = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}

@@ -20,10 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluonvision.data import DataLoader, VOCSegmentationDataset
-from gluonvision.data import loader as loading
-from gluonvision.data.loader import SampleError
-from gluonvision.data.processes import can_fork
-from gluonvision.data.shared_slot import SharedSlot
+from gluonvision.data.loading import loader as loading
+from gluonvision.data.loading.loader import SampleError
+from gluonvision.data.loading.forked_workers import can_fork
+from gluonvision.data.loading.shared_slot import SharedSlot
 from gluonvision.utils.locking import locked
 from gluonvision.utils.workers import WorkerError
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from gluonvision.data.meta import Meta
-from gluonvision.segmentation.predictor import Prediction
+from gluonvision.prediction.predictor import Prediction
 from gluonvision.web import Models, Offer, create_app
 from gluonvision.web.server import listen, make_server
 

@@ -7,7 +7,7 @@ they are does not matter for what a model costs.
 import argparse
 import json
 
-from gluonvision.segmentation.benchmark import BenchmarkOptions, benchmark
+from gluonvision.deployment.benchmark import BenchmarkOptions, benchmark
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,15 +16,15 @@ from tqdm import tqdm
 from gluonvision.backend.precisions import PRECISIONS
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo import dataset_of, get_model
-from gluonvision.segmentation import predict_files as files
-from gluonvision.segmentation.checkpoint import weights_of
-from gluonvision.segmentation.inference import Inference
-from gluonvision.segmentation.large import predict_large
-from gluonvision.segmentation.large_read import image_size
-from gluonvision.segmentation.large_windows import LARGE
-from gluonvision.segmentation.large_write import TIFF
-from gluonvision.segmentation.predict_video import Frames, OverlayVideo
-from gluonvision.segmentation.predictor import Predictor, device_named
+from gluonvision.prediction import files as files
+from gluonvision.runs.artifacts import weights_of
+from gluonvision.prediction.inference import Inference
+from gluonvision.prediction.large_images import predict_large
+from gluonvision.prediction.large_read import image_size
+from gluonvision.prediction.large_windows import LARGE
+from gluonvision.prediction.large_write import TIFF
+from gluonvision.prediction.video import Frames, OverlayVideo
+from gluonvision.prediction.predictor import Predictor, device_named
 from gluonvision.utils.hashing import file_digest
 
 DEFAULT_MODEL = "fcn_resnet101_voc"

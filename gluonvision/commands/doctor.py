@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from gluonvision.data import _DATASETS
-from gluonvision.data.doctor import examine, write_html
+from gluonvision.doctor import examine, write_html
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

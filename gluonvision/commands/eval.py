@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from gluonvision.segmentation.assess import assess_published, assess_run
-from gluonvision.segmentation.inference import Inference
+from gluonvision.evaluation.run import assess_published, assess_run
+from gluonvision.prediction.inference import Inference
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

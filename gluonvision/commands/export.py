@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo import dataset_of, get_model
-from gluonvision.segmentation.checkpoint import load_run, run_weights
-from gluonvision.segmentation.export import WEIGHTS_FORMS, export, export_forms
+from gluonvision.runs.artifacts import load_run, run_weights
+from gluonvision.deployment.export import WEIGHTS_FORMS, export, export_forms
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,9 +7,9 @@ off goes on.
 import argparse
 from pathlib import Path
 
-from gluonvision.data.archives import SOURCES
-from gluonvision.data.places import default_folder
-from gluonvision.data.prepare import prepare
+from gluonvision.data.download.archives import SOURCES
+from gluonvision.data.datasets.locations import default_folder
+from gluonvision.data.download.prepare import prepare
 
 # What --dataset calls those whose archives have another name.
 _ALIASES = {"coco": "mscoco", "citys": "cityscapes"}

@@ -105,7 +105,7 @@ def _offers(options, web):
 
 def _loader(options):
     from gluonvision.backend import cpu
-    from gluonvision.segmentation.predictor import Predictor
+    from gluonvision.prediction.predictor import Predictor
 
     chosen = {"precision": options.precision, "device": cpu() if options.no_cuda else None}
     return partial(Predictor.load, **{name: value for name, value in chosen.items() if value})

@@ -2,10 +2,10 @@
 
 import sys
 
-from gluonvision.segmentation.assess import assess, write_masks
-from gluonvision.segmentation.command_line import add_arguments, parse
-from gluonvision.segmentation.stopping import Interrupted
-from gluonvision.segmentation.train import train
+from gluonvision.evaluation.run import assess, write_masks
+from gluonvision.runs.command_line import add_arguments, parse
+from gluonvision.training.stopping import Interrupted
+from gluonvision.training.loop import train
 
 __all__ = ["add_arguments", "parse", "run"]
 

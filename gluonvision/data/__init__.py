@@ -8,29 +8,29 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gluonvision.data.ade20k import ADE20KSegmentationDataset
-    from gluonvision.data.base import SegmentationDataset
-    from gluonvision.data.camvid import CamVidSegmentationDataset
-    from gluonvision.data.cityscapes import CityscapesSegmentationDataset
-    from gluonvision.data.coco import COCOSegmentationDataset
-    from gluonvision.data.folder import FolderSegmentationDataset
-    from gluonvision.data.loader import DataLoader
+    from gluonvision.data.datasets.ade20k import ADE20KSegmentationDataset
+    from gluonvision.data.datasets.base import SegmentationDataset
+    from gluonvision.data.datasets.camvid import CamVidSegmentationDataset
+    from gluonvision.data.datasets.cityscapes import CityscapesSegmentationDataset
+    from gluonvision.data.datasets.coco import COCOSegmentationDataset
+    from gluonvision.data.datasets.folder import FolderSegmentationDataset
+    from gluonvision.data.loading.loader import DataLoader
     from gluonvision.data.meta import Meta, get_meta
-    from gluonvision.data.sampler import Sampler
-    from gluonvision.data.sbd import VOCAugSegmentationDataset
-    from gluonvision.data.voc import VOCSegmentationDataset
+    from gluonvision.data.loading.sampler import Sampler
+    from gluonvision.data.datasets.sbd import VOCAugSegmentationDataset
+    from gluonvision.data.datasets.voc import VOCSegmentationDataset
 
 _HOMES = {
-    "ADE20KSegmentationDataset": "ade20k",
-    "COCOSegmentationDataset": "coco",
-    "CamVidSegmentationDataset": "camvid",
-    "CityscapesSegmentationDataset": "cityscapes",
-    "DataLoader": "loader",
-    "FolderSegmentationDataset": "folder",
-    "Sampler": "sampler",
-    "SegmentationDataset": "base",
-    "VOCAugSegmentationDataset": "sbd",
-    "VOCSegmentationDataset": "voc",
+    "ADE20KSegmentationDataset": "datasets.ade20k",
+    "COCOSegmentationDataset": "datasets.coco",
+    "CamVidSegmentationDataset": "datasets.camvid",
+    "CityscapesSegmentationDataset": "datasets.cityscapes",
+    "DataLoader": "loading.loader",
+    "FolderSegmentationDataset": "datasets.folder",
+    "Sampler": "loading.sampler",
+    "SegmentationDataset": "datasets.base",
+    "VOCAugSegmentationDataset": "datasets.sbd",
+    "VOCSegmentationDataset": "datasets.voc",
     "get_meta": "meta",
 }
 _DATASETS = {
@@ -94,5 +94,5 @@ def get_segmentation_dataset(
 def dataset_meta(name: str, root: str | os.PathLike | None = None) -> "Meta":
     """The facts of a data set: those of its name, or, for 'folder', those that lie in ``root``."""
     if name == "folder":
-        return importlib.import_module(f"{__name__}.folder").read_meta(root)
+        return importlib.import_module(f"{__name__}.datasets.folder").read_meta(root)
     return __getattr__("get_meta")(name)

@@ -5,8 +5,8 @@ import os
 import numpy as np
 from tqdm import tqdm
 
-from gluonvision.data.ahead import map_ahead
-from gluonvision.data.base import SegmentationDataset
+from gluonvision.data.loading.prefetch import map_ahead
+from gluonvision.data.datasets.base import SegmentationDataset
 
 KINDS = ("median", "inverse-log")
 _ENET_OFFSET = 1.02

@@ -1,12 +1,12 @@
 """What one does with a model: train, evaluate, predict."""
 
-from gluonvision.segmentation.build import build_model
-from gluonvision.segmentation.config import TrainConfig
-from gluonvision.segmentation.evaluate import evaluate
-from gluonvision.segmentation.inference import Inference, class_scores
+from gluonvision.runs.factory import build_model
+from gluonvision.runs.config import TrainConfig
+from gluonvision.evaluation.whole_images import evaluate
+from gluonvision.prediction.inference import Inference, class_scores
 from gluonvision.segmentation.predict import predict
-from gluonvision.segmentation.predictor import Prediction, Predictor
-from gluonvision.segmentation.train import train
+from gluonvision.prediction.predictor import Prediction, Predictor
+from gluonvision.training.loop import train
 
 __all__ = [
     "Inference",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gluonvision.segmentation.inference import Inference, classes
+from gluonvision.prediction.inference import Inference, classes
 
 
 def predict(net, image: np.ndarray, how: Inference | None = None) -> np.ndarray:

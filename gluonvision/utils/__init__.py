@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gluonvision.utils.arrays import to_labels, to_numpy
-    from gluonvision.utils.visualisation import (
+    from gluonvision.plots.masks import (
         class_shares,
         get_color_pallete,
         get_mask,
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "to_labels": "arrays",
-    "to_numpy": "arrays",
-    "class_shares": "visualisation",
-    "get_color_pallete": "visualisation",
-    "get_mask": "visualisation",
-    "overlay": "visualisation",
+    "to_labels": "gluonvision.utils.arrays",
+    "to_numpy": "gluonvision.utils.arrays",
+    "class_shares": "gluonvision.plots.masks",
+    "get_color_pallete": "gluonvision.plots.masks",
+    "get_mask": "gluonvision.plots.masks",
+    "overlay": "gluonvision.plots.masks",
 }
 
 __all__ = [
@@ -34,4 +34,4 @@ __all__ = [
 def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)

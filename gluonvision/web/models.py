@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gluonvision.data.meta import get_meta
-from gluonvision.model_zoo import dataset_of, weights
-from gluonvision.model_zoo.weights_table import SEGMENTATION
-from gluonvision.segmentation.checkpoint import CONFIG, WEIGHTS, weights_of
+from gluonvision.model_zoo import dataset_of
+from gluonvision.model_zoo.weights import store
+from gluonvision.model_zoo.weights.table import SEGMENTATION
+from gluonvision.runs.artifacts import CONFIG, WEIGHTS, weights_of
 from gluonvision.web.errors import Refused
 
 
@@ -72,14 +73,14 @@ class Models:
 
 def models_on_disk() -> list[Offer]:
     """The published models whose weights are here: those that come with the package first."""
-    own = [name for name in SEGMENTATION if _has_file(name, weights.OWN_FILES)]
-    here = [name for name in SEGMENTATION if _has_file(name, weights.weights_folder())]
+    own = [name for name in SEGMENTATION if _has_file(name, store.OWN_FILES)]
+    here = [name for name in SEGMENTATION if _has_file(name, store.weights_folder())]
     return [offer_of(name) for name in dict.fromkeys(own + sorted(here))]
 
 
 def offer_of(name: str) -> Offer:
     """A published model; ValueError, listing close ones, where none is called so."""
-    first, *_ = weights.get_weights(name)
+    first, *_ = store.get_weights(name)
     score = first.score
     about = f"{score.metric} {score.value:g} on {score.data}" if score else "no published score"
     classes = get_meta(dataset_of(name)).classes

@@ -11,7 +11,7 @@ from PIL import Image
 from starlette.responses import JSONResponse, Response
 
 from gluonvision.data.meta import Meta
-from gluonvision.utils.visualisation import class_map
+from gluonvision.plots.masks import class_map
 from gluonvision.web.uploads import Picture
 
 IGNORED = 255  # in ``labels`` of the JSON

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from starlette.requests import ClientDisconnect, Request
 
-from gluonvision.data.reading import orientation, picture_pixels
+from gluonvision.data.files.reading import orientation, picture_pixels
 from gluonvision.web.errors import Refused
 from gluonvision.web.limits import MEGA, Limits
 

@@ -14,10 +14,10 @@ from gluonvision.__main__ import main
 from gluonvision.data import VOCSegmentationDataset
 from gluonvision.metrics import SegmentationMetric
 from gluonvision.segmentation import TrainConfig, predict
-from gluonvision.segmentation.assess import assess, assess_published, assess_run, write_masks
-from gluonvision.segmentation.build import build_model
-from gluonvision.segmentation.checkpoint import load_run, save_run
-from gluonvision.segmentation.inference import Inference, classes
+from gluonvision.evaluation.run import assess, assess_published, assess_run, write_masks
+from gluonvision.runs.factory import build_model
+from gluonvision.runs.artifacts import load_run, save_run
+from gluonvision.prediction.inference import Inference, classes
 
 OPTIONS = {
     "backbone": "mobilenet_v2",

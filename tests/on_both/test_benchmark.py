@@ -8,7 +8,7 @@ import pytest
 from gluonvision import backend
 from gluonvision.__main__ import main
 from gluonvision.backend import measuring, nn
-from gluonvision.segmentation.benchmark import Benchmark, BenchmarkOptions, Cost, benchmark
+from gluonvision.deployment.benchmark import Benchmark, BenchmarkOptions, Cost, benchmark
 
 
 def test_multiply_adds_are_those_counted_by_hand():

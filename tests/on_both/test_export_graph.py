@@ -9,7 +9,7 @@ from gluonvision import backend
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo import FCN
 from gluonvision.segmentation import predict
-from gluonvision.segmentation.export import export, export_forms
+from gluonvision.deployment.export import export, export_forms
 
 CAMVID = get_meta("camvid")
 FORM = next(form for form in backend.EXPORT_FORMS if form != "onnx")

@@ -8,7 +8,7 @@ import pytest
 from gluonvision import backend
 from gluonvision.model_zoo import FCN
 from gluonvision.segmentation import predict
-from gluonvision.segmentation.inference import Inference, class_scores, classes, classes_of_batch
+from gluonvision.prediction.inference import Inference, class_scores, classes, classes_of_batch
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 

@@ -9,9 +9,9 @@ from PIL import Image
 from gluonvision import backend, model_zoo
 from gluonvision.data.meta import get_meta
 from gluonvision.segmentation import Inference, Predictor, TrainConfig, predict
-from gluonvision.segmentation.checkpoint import CLASSES, load_run, save_run
-from gluonvision.segmentation.inference import class_scores
-from gluonvision.segmentation.predictor import device_named
+from gluonvision.runs.artifacts import CLASSES, load_run, save_run
+from gluonvision.prediction.inference import class_scores
+from gluonvision.prediction.predictor import device_named
 
 EMBEDDED = "deeplabv3plus_mobilenet_v2_camvid"
 

@@ -17,8 +17,9 @@ from gluonvision.backend import (
 )
 from gluonvision.data import get_segmentation_dataset
 from gluonvision.metrics import SegmentationMetric
-from gluonvision.model_zoo import DeepLabV3, get_model, list_models, weights
-from gluonvision.model_zoo.weights_table import BACKBONES
+from gluonvision.model_zoo import DeepLabV3, get_model, list_models
+from gluonvision.model_zoo.weights import store
+from gluonvision.model_zoo.weights.table import BACKBONES
 from gluonvision.segmentation import predict
 
 UNPUBLISHED = {"fcn_resnet50_voc", "resnet18_v1s", "resnet34_v1s"}
@@ -33,10 +34,10 @@ def store(monkeypatch):
     """A store that knows its table, and has the name it is asked for as its answer."""
 
     def ask(name, root=None):
-        assert weights.get_weights(name)
+        assert store.get_weights(name)
         raise Asked(name)
 
-    monkeypatch.setattr(weights, "find_weights", ask)
+    monkeypatch.setattr(store, "find_weights", ask)
 
 
 def test_every_model_of_gluoncv_is_there():
@@ -45,7 +46,7 @@ def test_every_model_of_gluoncv_is_there():
 
 
 def test_every_published_file_has_its_model():
-    assert set(weights.list_weights()) <= set(list_models())
+    assert set(store.list_weights()) <= set(list_models())
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -114,7 +115,7 @@ def test_a_file_in_the_folder_of_weights_is_loaded_whoever_published_it(
     rows = tuple(dataclasses.replace(each, checksum=checksum) for each in BACKBONES["resnet18_v1b"])
     monkeypatch.setitem(BACKBONES, "resnet18_v1b", rows)
     monkeypatch.setenv("GLUONVISION_HOME", str(tmp_path))
-    monkeypatch.setattr(weights, "download", None)  # calling it would be an error
+    monkeypatch.setattr(store, "download", None)  # calling it would be an error
     loaded = get_parameters(get_model("resnet18_v1b", pretrained=True))
     assert loaded.keys() == arrays.keys()
     for name, value in loaded.items():

@@ -12,12 +12,13 @@ import pytest
 from command_lines import parse_arguments
 
 from gluonvision import backend
-from gluonvision.segmentation import TrainConfig, build_model, states, train
-from gluonvision.segmentation.assess import assess, write_masks
-from gluonvision.segmentation.build import build_loss
-from gluonvision.segmentation.checkpoint import check_weights, load_run
-from gluonvision.segmentation.run_folder import RunFolder
-from gluonvision.segmentation.run_log import read_log
+from gluonvision.segmentation import TrainConfig, build_model, train
+from gluonvision.runs import checkpoint
+from gluonvision.evaluation.run import assess, write_masks
+from gluonvision.runs.factory import build_loss
+from gluonvision.runs.artifacts import check_weights, load_run
+from gluonvision.runs.run_folder import RunFolder
+from gluonvision.runs.run_log import read_log
 
 TESTS = Path(__file__).parents[1]
 MAIN = TESTS.parent / "scripts" / "segmentation" / "main.py"
@@ -74,7 +75,7 @@ def finish(process) -> tuple[int, str]:
 def everything(folder: Path) -> dict:
     """What two runs must agree in: every weight, state and score, bit for bit."""
     names = ["checkpoint.params", "best.params"]
-    files = [*(folder / name for name in names), *states.list_states(folder / "states")]
+    files = [*(folder / name for name in names), *checkpoint.list_states(folder / "states")]
     records = [{**r, "samples_per_second": None} for r in read_log(folder / "log.jsonl")]
     return {path.name: path.read_bytes() for path in files} | {"log": records}
 
@@ -118,7 +119,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_says_how_to_go_on(number, options
 def test_a_full_disk_is_an_error_and_the_state_before_it_stands(options, undisturbed):
     config = TrainConfig(**options)
     train(TrainConfig(**options | {"epochs": 2}))
-    before = states.list_states(RUN / "states")
+    before = checkpoint.list_states(RUN / "states")
     size = before[-1].stat().st_size
     code, said = finish(
         start(
@@ -134,7 +135,7 @@ def test_a_full_disk_is_an_error_and_the_state_before_it_stands(options, undistu
 
 def test_a_damaged_state_is_refused_by_name_and_the_one_before_it_offered(options, undisturbed):
     train(TrainConfig(**options))
-    earlier, last = states.list_states(RUN / "states")[-2:]
+    earlier, last = checkpoint.list_states(RUN / "states")[-2:]
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
@@ -196,7 +197,7 @@ def test_a_second_process_keeps_out_of_the_folder(options):
 
 def test_another_run_goes_on_from_a_state_in_a_folder_of_its_own(options, undisturbed):
     train(TrainConfig(**options | {"keep": 9}))
-    before, state = everything(RUN), str(states.list_states(RUN / "states")[1])
+    before, state = everything(RUN), str(checkpoint.list_states(RUN / "states")[1])
     train(TrainConfig(**options | {"checkname": "other", "resume": state}))
     other = everything(RUN.with_name("other"))
     assert other["checkpoint.params"] == undisturbed["checkpoint.params"]
@@ -207,7 +208,7 @@ def test_another_run_goes_on_from_a_state_in_a_folder_of_its_own(options, undist
 
 def test_a_state_is_not_judged_in_place_of_weights(options):
     train(TrainConfig(**options))
-    state = str(states.list_states(RUN / "states")[-1])
+    state = str(checkpoint.list_states(RUN / "states")[-1])
     with pytest.raises(ValueError, match="name its run's checkpoint"):
         assess(TrainConfig(**options, resume=state))
     scores = assess(TrainConfig(**options, resume=str(RUN / "best.params")))
@@ -245,7 +246,7 @@ def test_a_finished_run_that_is_resumed_does_nothing(options):
 
 def test_a_loss_that_is_not_finite_stops_with_step_rate_and_files(options):
     train(TrainConfig(**options | {"epochs": 1}))
-    stands = states.list_states(RUN / "states")[-1]
+    stands = checkpoint.list_states(RUN / "states")[-1]
     broken = options | {"checkname": "broken", "lr": 1e30, "save_every": 0, "epochs": 4}
     with pytest.raises(FloatingPointError) as error:
         train(TrainConfig(**broken, resume=str(RUN / "checkpoint.params")))
@@ -256,7 +257,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_files(options):
 
 def test_states_keep_the_last_and_the_best(options):
     train(TrainConfig(**options | {"epochs": 4, "keep": 1}))
-    steps = [states.step_of(path) for path in states.list_states(RUN / "states")]
+    steps = [checkpoint.step_of(path) for path in checkpoint.list_states(RUN / "states")]
     best = max(
         (r for r in read_log(RUN / "log.jsonl") if r["kind"] == "epoch"),
         key=lambda r: (r["mean_iou"], -r["step"]),
@@ -267,9 +268,9 @@ def test_states_keep_the_last_and_the_best(options):
 @pytest.mark.parametrize("keep", range(1, 8))
 def test_as_many_states_stay_as_were_asked_for(keep, tmp_path):
     for step in range(1, 7):
-        newest = states.save_state(tmp_path, step, {"x": np.full(2, step)}, {})
-        states.remove_old(newest, keep, best_step=-1)
-    steps = [states.step_of(path) for path in states.list_states(tmp_path)]
+        newest = checkpoint.save_state(tmp_path, step, {"x": np.full(2, step)}, {})
+        checkpoint.remove_old(newest, keep, best_step=-1)
+    steps = [checkpoint.step_of(path) for path in checkpoint.list_states(tmp_path)]
     assert steps == list(range(1, 7))[-keep:]
 
 

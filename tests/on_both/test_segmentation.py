@@ -15,11 +15,11 @@ from PIL import Image
 
 from gluonvision import backend, model_zoo
 from gluonvision.data import VOCSegmentationDataset
-from gluonvision.data.base import read_image
+from gluonvision.data.datasets.base import read_image
 from gluonvision.segmentation import TrainConfig, evaluate, predict, train
-from gluonvision.segmentation.build import build_model
-from gluonvision.segmentation.checkpoint import load_run, save_run
-from gluonvision.utils.lr_schedule import poly
+from gluonvision.runs.factory import build_model
+from gluonvision.runs.artifacts import load_run, save_run
+from gluonvision.training.lr_schedule import poly
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "segmentation"
 SMALL = {

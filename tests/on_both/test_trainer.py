@@ -23,7 +23,7 @@ from gluonvision.backend import (
     set_parameters,
 )
 from gluonvision.backend.trainer_options import TrainerOptions, ema_share
-from gluonvision.segmentation.states import read_state, save_state
+from gluonvision.runs.checkpoint import read_state, save_state
 
 RATES = [0.1, 0.05, 0.02, 0.2, 0.01]
 NCLASS = 3

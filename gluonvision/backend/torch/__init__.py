@@ -15,9 +15,9 @@ from gluonvision.backend.torch.arrays import (
     seed,
 )
 from gluonvision.backend.torch.block import HybridBlock
-from gluonvision.backend.torch.coarse_scores import at_label_size, label_log_probability
+from gluonvision.backend.torch.kernels.coarse_logits import at_label_size, label_log_probability
 from gluonvision.backend.torch.export import EXPORT_FORMS, read_graph, write_graph
-from gluonvision.backend.torch.inference import prepare_inference
+from gluonvision.backend.torch.kernels.prepared_inference import prepare_inference
 from gluonvision.backend.torch.parameters import (
     get_gradients,
     get_parameters,

@@ -9,7 +9,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from gluonvision.backend.torch.arrays import as_numpy
-from gluonvision.backend.torch.coarse_scores import classes_at, gives_coarse_scores
+from gluonvision.backend.torch.kernels.coarse_logits import classes_at, gives_coarse_scores
 from gluonvision.backend.torch.optimizers import build_optimizer
 from gluonvision.backend.torch.parameters import named_slots, unwrapped
 from gluonvision.backend.torch.processes import all_sum, world_size

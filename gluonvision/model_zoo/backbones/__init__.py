@@ -12,7 +12,7 @@ from gluonvision.model_zoo.backbones.dilated_resnet import (
 from gluonvision.model_zoo.backbones.mobilenet import MobileNetV2
 from gluonvision.model_zoo.backbones.residual import LAYERS
 from gluonvision.model_zoo.backbones.resnet import BasicBlock, Bottleneck, ResNetV1
-from gluonvision.model_zoo.importers import find_pretrained, load_weights
+from gluonvision.model_zoo.weights.importers import find_pretrained, load_weights
 from gluonvision.model_zoo.registry import register_model
 
 # What a file has of a classifier that a backbone may go without, the last two by legacy names.

@@ -1,0 +1,1 @@
+"""Samplers, batches and the workers that prefetch them."""

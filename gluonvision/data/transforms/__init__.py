@@ -1,0 +1,1 @@
+"""Augmentation: image and mask are transformed together."""

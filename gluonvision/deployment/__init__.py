@@ -1,0 +1,1 @@
+"""Export a model to a file that runs elsewhere, and measure what it costs."""

@@ -1,0 +1,1 @@
+"""The segmentation models, one paper a file."""

@@ -1,0 +1,1 @@
+"""Published weights: where they are, how they are read, and the files that ship with the package."""

@@ -1,0 +1,149 @@
+"""Foreign checkpoints: rename rules, kept as data, from each writer's names to ours.
+
+Ours are Gluon's structural names, with GluonCV's for ResNet and torchvision's for MobileNetV2; a
+segmentation model's backbone is ``pretrained``.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from gluonvision.backend import get_parameters, parameter_shapes, set_parameters, weights_file
+from gluonvision.model_zoo.weights import legacy_names
+from gluonvision.model_zoo.weights import store
+
+# What DataParallel, DistributedDataParallel and torch.compile put before every name.
+_CONTAINERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
+# Only in ResNets that begin with three convolutions: GluonCV's of segmentation.
+_DEEP_STEM = "pretrained.conv1.0.weight"
+# Each rule is (pattern, replacement); a name takes the first rule whose pattern it begins with.
+_TORCHVISION_SEGMENTATION = (
+    (r"backbone\.", "pretrained."),
+    (r"aux_classifier\.", "auxlayer.block."),
+)
+RULES: dict[str, tuple[tuple[str, str], ...]] = {
+    "gluonvision": (),
+    "gluoncv segmentation": (
+        (r"(conv1|bn1|layer\d)\.", r"pretrained.\1."),
+        (r"head\.aspp\.concurent\.", "head.aspp.branches."),
+    ),
+    "mxnet zoo, ResNet V2": (
+        (r"features\.0\.", "bn0."),
+        (r"features\.1\.", "conv1."),
+        (r"features\.2\.", "bn1."),
+        *((rf"features\.{i + 4}\.", f"layer{i}.") for i in (1, 2, 3, 4)),
+        (r"features\.9\.", "bn2."),
+        (r"output\.", "fc."),
+    ),
+    "torchvision mobilenet_v2": ((r"classifier\.1\.", "classifier."),),
+    "torchvision mobilenet_v2 before 0.5": (
+        (r"classifier\.1\.", "classifier."),
+        (r"(features\.1\.conv)\.([01])\.", r"\1.0.\2."),
+        (r"(features\.1\.conv)\.3\.", r"\1.1."),
+        (r"(features\.1\.conv)\.4\.", r"\1.2."),
+        (r"(features\.(?!1\.)\d+\.conv)\.([01])\.", r"\1.0.\2."),
+        (r"(features\.(?!1\.)\d+\.conv)\.3\.", r"\1.1.0."),
+        (r"(features\.(?!1\.)\d+\.conv)\.4\.", r"\1.1.1."),
+        (r"(features\.(?!1\.)\d+\.conv)\.6\.", r"\1.2."),
+        (r"(features\.(?!1\.)\d+\.conv)\.7\.", r"\1.3."),
+    ),
+    "torchvision fcn": (*_TORCHVISION_SEGMENTATION, (r"classifier\.", "head.block.")),
+    "torchvision deeplabv3": (
+        *_TORCHVISION_SEGMENTATION,
+        (r"classifier\.0\.convs\.4\.", "head.aspp.branches.4.gap."),
+        (r"classifier\.0\.convs\.", "head.aspp.branches."),
+        (r"classifier\.0\.project\.", "head.aspp.project."),
+        (r"classifier\.1\.", "head.block.0."),
+        (r"classifier\.2\.", "head.block.1."),
+        (r"classifier\.4\.", "head.block.4."),
+    ),
+}
+
+
+def rename(arrays: Mapping[str, np.ndarray], rules) -> dict[str, np.ndarray]:
+    """The arrays under the names that the rules give."""
+    return {_renamed(name, rules): array for name, array in arrays.items()}
+
+
+def _renamed(name, rules):
+    for pattern, replacement in rules:
+        new, count = re.subn(rf"^{pattern}", replacement, name)
+        if count:
+            return new
+    return name
+
+
+def _bare(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays by their names in the net itself, whatever container it was saved in."""
+    return {_CONTAINERS.sub("", name, count=1): array for name, array in arrays.items()}
+
+
+def _gluon_norms(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Names of torch's batch norms as Gluon's; where there are none, nothing changes."""
+    norms = {n.removesuffix("running_mean") for n in arrays if n.endswith("running_mean")}
+    renamed = {}
+    for name, array in arrays.items():
+        prefix, dot, kind = name.rpartition(".")
+        if kind == "num_batches_tracked":
+            continue
+        if prefix + dot in norms:
+            kind = {"weight": "gamma", "bias": "beta"}.get(kind, kind)
+        renamed[prefix + dot + kind] = array
+    return renamed
+
+
+def convert(arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple]) -> dict[str, np.ndarray]:
+    """The arrays under our names: by the rules under which most of them are ``wanted``."""
+    arrays = legacy_names.structural(_gluon_norms(_bare(arrays)), wanted)
+    candidates = [rename(arrays, rules) for rules in RULES.values()]
+    return max(candidates, key=lambda renamed: len(renamed.keys() & wanted.keys()))
+
+
+def load_weights(
+    net,
+    path: str | os.PathLike,
+    *,
+    allow_missing: bool = False,
+    ignore_extra: bool = False,
+    unused: tuple[str, ...] = (),
+    name: str | None = None,
+    new_classifier: bool = False,
+):
+    """Load a file of weights, ours or a foreign one, into a model.
+
+    Names that begin with one of ``unused`` may be in the file without being in the model. A file
+    that does not fit is a ValueError with the names that are missing, extra or of another shape,
+    and leaves the model as it was. ``name`` is the model that error names. ``new_classifier``:
+    layers that differ in their number of outputs alone keep what they have in the model.
+    """
+    wanted = parameter_shapes(net)
+    arrays = convert(weights_file.read(path), wanted)
+    arrays = {n: a for n, a in arrays.items() if n in wanted or not n.startswith(unused)}
+    if new_classifier:
+        own = get_parameters(net)
+        arrays = {
+            n: own[n] if _has_other_outputs(a, wanted.get(n)) else a for n, a in arrays.items()
+        }
+    source = f"the weights of {name} in {path}" if name else f"the weights in {path}"
+    if _DEEP_STEM in arrays.keys() - wanted.keys():
+        source += " (of a backbone such as resnet50_v1s, which GluonCV calls resnet50)"
+    set_parameters(net, arrays, allow_missing, ignore_extra, source)
+
+
+def _has_other_outputs(array, wanted):
+    shape = array.shape
+    return wanted is not None and shape[:1] != wanted[:1] and shape[1:] == wanted[1:]
+
+
+def find_pretrained(name: str, pretrained: bool | str | os.PathLike, root=None):
+    """The file that ``pretrained`` names, for True the published weights of ``name``, or None.
+
+    Asked for before a model is built: a name without weights is then an error at once.
+    """
+    if not pretrained:
+        return None
+    if isinstance(pretrained, str | os.PathLike):
+        return pretrained
+    return store.find_weights(name, root).path

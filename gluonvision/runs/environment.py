@@ -1,0 +1,99 @@
+"""What a run's record needs, beside its configuration, for the run to be repeated."""
+
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gluonvision._version import __version__
+from gluonvision.data.transforms import warp
+
+# A wheel of OpenCV or MXNet has one of several names.
+_PACKAGES = {
+    "numpy": ("numpy",),
+    "pillow": ("Pillow",),
+    "opencv": (
+        *("opencv-python-headless", "opencv-python"),
+        *("opencv-contrib-python-headless", "opencv-contrib-python"),
+    ),
+    "torch": ("torch",),
+    "mxnet": ("mxnet", "mxnet-cu112"),
+}
+_GIT_SECONDS = 5
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, machine, commits, command line and time of now, as JSON can hold them.
+
+    ``packages``: version or None, gluonvision's own included; no framework is imported to find out.
+    ``git``: for ``gluonvision`` (its source) and the ``working_folder`` the ``commit`` and whether
+    tracked files differ from it (``dirty``), or None where that is no git checkout or git does not
+    answer. ``compiled_warp``: see ``data.warp.is_compiled``. Environment variables are left out:
+    they hold secrets. Never raises for what is missing.
+    """
+    return {
+        "packages": {"gluonvision": __version__, **_versions()},
+        "compiled_warp": warp.is_compiled(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "git": {"gluonvision": _source_commit(), "working_folder": _commit(None)},
+        "command_line": list(sys.orig_argv),
+        "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _versions() -> dict[str, str | None]:
+    return {
+        package: next(filter(None, map(_version, names)), None)
+        for package, names in _PACKAGES.items()
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _source_commit() -> dict[str, Any] | None:
+    source = Path(__file__)
+    # An installed copy may lie in another project's checkout, untracked: not its commit is ours.
+    if _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
+        return None
+    return _commit(source.parent)
+
+
+def _commit(folder: Path | None) -> dict[str, Any] | None:
+    """The commit that is checked out in a folder, by default the working folder."""
+    commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+    if commit is None:
+        return None
+    # Untracked files do not count: a run's own results are among them.
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def _git(folder: Path | None, *arguments: str) -> str | None:
+    """What git prints, None for any failure."""
+    # Variables such as GIT_DIR, set in a hook, would name another repository; no lock is taken and
+    # no helper started, as this only looks.
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *arguments],
+            cwd=folder,
+            env=inherited,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace").strip()
