@@ -345,8 +345,8 @@ def report_stages(root, num_images, turns=60):
 
 
 def _stages(dataset, index, turn):
-    from gluonvision.data.transforms import augment
     from gluonvision.data.files import reading
+    from gluonvision.data.transforms import augment
 
     marks = [time.perf_counter()]
     image = reading.read_image(dataset.images[index])

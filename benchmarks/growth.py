@@ -35,12 +35,12 @@ DEFAULTS = {"side": 192, "batch": 1, "nclass": 20}
 def predict(side, batch, nclass):
     import numpy as np
 
-    from gluonvision.backend import image_input, predicted_classes
+    from gluonvision.backend import predicted_classes, preprocess
     from gluonvision.model_zoo import FCN
 
     net = FCN(nclass, "mobilenet_v2", pretrained_base=False)
     images = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
-    return lambda: predicted_classes(net, image_input(images))
+    return lambda: predicted_classes(net, preprocess(images))
 
 
 def loss(side, batch, nclass):

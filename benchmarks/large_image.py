@@ -41,8 +41,8 @@ def segment(path):
 
     from gluonvision import backend
     from gluonvision.backend import HybridBlock, init, initialize, nn
-    from gluonvision.segmentation import Predictor
     from gluonvision.prediction.large_images import predict_large
+    from gluonvision.segmentation import Predictor
 
     class OneConvolution(HybridBlock):
         def __init__(self):

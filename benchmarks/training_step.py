@@ -47,7 +47,7 @@ def our_step(name, device, images, labels):
     trainer = backend.Trainer(net, loss.get_loss("ce"), options)
 
     def step():
-        x = backend.image_input(images, device)
+        x = backend.preprocess(images, device)
         trainer.update([(x, backend.array(labels, device))], [1.0], 0.01)
 
     return step
@@ -128,8 +128,8 @@ def profile(step):
 def loader_row(step_row, number, side):
     """Milliseconds of a batch out of the loader, beside those of a step."""
     from gluonvision.data import DataLoader, VOCSegmentationDataset
-    from gluonvision.data.loading.forked_workers import can_fork
     from gluonvision.data.datasets.synthetic import make_voc_like
+    from gluonvision.data.loading.forked_workers import can_fork
 
     with tempfile.TemporaryDirectory() as folder:
         make_voc_like(folder, num_images=16, size=(375, 500))

@@ -20,7 +20,7 @@ CASES = [  # classes, height, width, stride
 ]
 
 
-def coarse_scores(kind, nclass, height, width, stride, device):
+def coarse_logits(kind, nclass, height, width, stride, device):
     """Random scores (1, nclass, h, w): 'things' or 'noise'."""
     import torch
     from torch.nn import functional
@@ -41,7 +41,7 @@ def compare(kind, case, device, options):
     from gluonvision.backend.torch.kernels.coarse_logits import classes_at
 
     nclass, height, width, stride = case
-    scores = coarse_scores(kind, *case, device)
+    scores = coarse_logits(kind, *case, device)
 
     def plain(name):
         full = functional.interpolate(scores, (height, width), mode="bilinear", align_corners=True)

@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from gluonvision.data import dataset_meta
-from gluonvision.data.transforms.augment import random_transform
-from gluonvision.data.datasets.base import read_image, read_mask
-from gluonvision.data.meta import get_meta
+from gluonvision.data import dataset_meta, read_image, read_mask
 from gluonvision.data.files.rle import fill
+from gluonvision.data.meta import get_meta
+from gluonvision.data.transforms.augment import random_transform
 from gluonvision.utils import get_mask, overlay
 
 COLUMNS, FRAMES, CELL, GAP = 5, 12, 150, 6
@@ -62,27 +61,27 @@ def traced(name, thing, outline):
     return image, mask
 
 
-def crops(image, mask, index, count, how):
+def crops(image, mask, index, count, inference):
     """``count`` training samples of one picture, as epochs would have them."""
     for epoch in range(count):
         generator = np.random.default_rng([epoch, index])
-        yield random_transform(image, mask, generator, **how)
+        yield random_transform(image, mask, generator, **inference)
 
 
-def grid(pairs, dataset, how):
+def grid(pairs, dataset, inference):
     """A row of pictures and a row of masks for each pair; the first column is the original."""
     rows = []
     for index, (image, mask) in enumerate(pairs):
-        column = [(image, mask), *crops(image, mask, index, COLUMNS, how)]
+        column = [(image, mask), *crops(image, mask, index, COLUMNS, inference)]
         rows.append([Image.fromarray(picture) for picture, _ in column])
         rows.append([get_mask(labels, dataset).convert("RGB") for _, labels in column])
     return tiled(rows, CELL)
 
 
-def frames(pairs, dataset, how):
+def frames(pairs, dataset, inference):
     """One picture after the other: each crop, and beside it the crop under its mask's colours."""
     for index, (image, mask) in enumerate(pairs):
-        for crop, labels in crops(image, mask, index, FRAMES // len(pairs), how):
+        for crop, labels in crops(image, mask, index, FRAMES // len(pairs), inference):
             coloured = overlay(crop, labels, dataset, legend=False)
             yield tiled([[Image.fromarray(crop), coloured]], GIF_CELL)
 
@@ -100,11 +99,11 @@ def tiled(rows, cell):
     return canvas
 
 
-def save(pairs, dataset, output, how):
+def save(pairs, dataset, output, inference):
     """Write the grid and the animation."""
     output.mkdir(parents=True, exist_ok=True)
-    grid(pairs, dataset, how).save(output / "augmentation.png", optimize=True)
-    moving = [frame.quantize(128) for frame in frames(pairs, dataset, how)]
+    grid(pairs, dataset, inference).save(output / "augmentation.png", optimize=True)
+    moving = [frame.quantize(128) for frame in frames(pairs, dataset, inference)]
     moving[0].save(
         output / "augmentation.gif", save_all=True, append_images=moving[1:], duration=700, loop=0
     )
@@ -134,18 +133,18 @@ def main():
     if len(options.images) != len(options.masks):
         parser.error(f"{len(options.images)} images and {len(options.masks)} masks: expected pairs")
     names = ("base_size", "crop_size", "photometric", "cat_max_ratio")
-    how = {name: getattr(options, name) for name in names}
+    inference = {name: getattr(options, name) for name in names}
     try:
         meta = dataset_meta(options.dataset, options.root)
         pairs = [read(*named, meta) for named in zip(options.images, options.masks)]
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if pairs:
-        save(pairs, meta, options.output or Path(), how)
+        save(pairs, meta, options.output or Path(), inference)
     else:
-        how |= {"photometric": True, "cat_max_ratio": 0.75}
+        inference |= {"photometric": True, "cat_max_ratio": 0.75}
         examples = [traced(*photograph) for photograph in TRACED]
-        save(examples, get_meta("pascal_voc"), options.output or DOCS / "images", how)
+        save(examples, get_meta("pascal_voc"), options.output or DOCS / "images", inference)
 
 
 if __name__ == "__main__":

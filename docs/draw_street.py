@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from gluonvision.data.datasets.base import read_image
+from gluonvision.data import read_image
 from gluonvision.model_zoo import get_model
 from gluonvision.segmentation import predict
 from gluonvision.utils import get_mask, overlay

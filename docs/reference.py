@@ -49,7 +49,11 @@ PAGES = {
         "gluonvision.backend.weights_file",
     ),
     "web": ("gluonvision.web",),
-    "utils": ("gluonvision.utils", "gluonvision.training.lr_schedule", "gluonvision.utils.download"),
+    "utils": (
+        "gluonvision.utils",
+        "gluonvision.training.lr_schedule",
+        "gluonvision.utils.download",
+    ),
 }
 
 

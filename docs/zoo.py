@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from gluonvision.backend import array, measuring
+from gluonvision.deployment.benchmark import count_parameters
 from gluonvision.model_zoo import get_model
 from gluonvision.model_zoo.weights.table import BACKBONES, SEGMENTATION, UNPUBLISHED, Weights
-from gluonvision.deployment.benchmark import count_parameters
 
 
 def tables() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gluonvision._version import __version__
-from gluonvision.utils.errors import is_mendable
+from gluonvision.utils.errors import is_user_error
 
 # A module is imported when its command is called: no other command pays for it.
 _COMMANDS = {
@@ -76,7 +76,7 @@ def run_command(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        if not is_mendable(error):
+        if not is_user_error(error):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,25 +1,19 @@
 """The seam: the only package that imports torch or mxnet.
 
-It picks a backend once, when first imported, and exports one vocabulary for both:
-
-- ``HybridBlock``, ``nn``, ``F``, ``init``: what models are written with;
-- ``initialize``, ``get_parameters``, ``parameter_shapes``, ``set_parameters``,
-  ``get_gradients``: weights, by structural name;
-- ``cpu``, ``gpu``, ``num_gpus``, ``array``, ``as_numpy``, ``image_input``: arrays and devices;
-- ``seed``, ``reseed``: generators;
-- ``Trainer``, ``evaluate``, ``predicted_classes``: one training step; a forward pass in evaluation
-  mode, and the classes by it;
-- ``label_log_probability``, ``at_label_size``: of scores that may be coarser than the labels;
-- ``EXPORT_FORMS``, ``write_graph``, ``read_graph``: files that run without this package;
-- ``measuring``: what a forward pass costs;
-- ``prepare_inference``: a net in another precision, for prediction alone;
-- ``launch``, ``rank``, ``world_size``, ``device_count``, ``devices``, ``all_sum``: many devices.
-
-``F`` is for code outside ``hybrid_forward``; inside, the framework comes in as its argument.
+It chooses a backend when it is first imported, and exports that backend's implementation of the
+vocabulary (``backend/vocabulary.py``). ``F`` is for code outside ``hybrid_forward``; inside, the
+framework comes in as its argument.
 """
 
+import importlib
 import importlib.util
 import os
+from typing import TYPE_CHECKING
+
+from gluonvision.backend.vocabulary import VOCABULARY
+
+if TYPE_CHECKING:
+    from gluonvision.backend.torch import *  # noqa: F403
 
 BACKENDS = ("torch", "mxnet")
 _INSTALL = {
@@ -50,80 +44,7 @@ def _choose_backend() -> str:
 NAME = _choose_backend()
 
 try:
-    if NAME == "torch":
-        from gluonvision.backend.torch import (
-            EXPORT_FORMS,
-            F,
-            HybridBlock,
-            Trainer,
-            all_sum,
-            array,
-            as_numpy,
-            at_label_size,
-            cpu,
-            device_count,
-            devices,
-            evaluate,
-            get_gradients,
-            get_parameters,
-            gpu,
-            image_input,
-            init,
-            initialize,
-            label_log_probability,
-            launch,
-            measuring,
-            nn,
-            num_gpus,
-            parameter_shapes,
-            placement,
-            predicted_classes,
-            prepare_inference,
-            rank,
-            read_graph,
-            reseed,
-            seed,
-            set_parameters,
-            world_size,
-            write_graph,
-        )
-    else:
-        from gluonvision.backend.mxnet import (
-            EXPORT_FORMS,
-            F,
-            HybridBlock,
-            Trainer,
-            all_sum,
-            array,
-            as_numpy,
-            at_label_size,
-            cpu,
-            device_count,
-            devices,
-            evaluate,
-            get_gradients,
-            get_parameters,
-            gpu,
-            image_input,
-            init,
-            initialize,
-            label_log_probability,
-            launch,
-            measuring,
-            nn,
-            num_gpus,
-            parameter_shapes,
-            placement,
-            predicted_classes,
-            prepare_inference,
-            rank,
-            read_graph,
-            reseed,
-            seed,
-            set_parameters,
-            world_size,
-            write_graph,
-        )
+    _implementation = importlib.import_module(f"gluonvision.backend.{NAME}")
 except ImportError as error:
     _mend = (
         f"it is not installed: {_INSTALL[NAME]}"
@@ -132,41 +53,6 @@ except ImportError as error:
     )
     raise ImportError(f"the {NAME} backend could not be loaded ({error}); {_mend}") from error
 
-__all__ = [
-    "BACKENDS",
-    "EXPORT_FORMS",
-    "NAME",
-    "F",
-    "HybridBlock",
-    "Trainer",
-    "all_sum",
-    "array",
-    "as_numpy",
-    "at_label_size",
-    "cpu",
-    "device_count",
-    "devices",
-    "evaluate",
-    "get_gradients",
-    "get_parameters",
-    "gpu",
-    "image_input",
-    "init",
-    "initialize",
-    "label_log_probability",
-    "launch",
-    "measuring",
-    "nn",
-    "num_gpus",
-    "parameter_shapes",
-    "placement",
-    "predicted_classes",
-    "prepare_inference",
-    "rank",
-    "read_graph",
-    "reseed",
-    "seed",
-    "set_parameters",
-    "world_size",
-    "write_graph",
-]
+globals().update({name: getattr(_implementation, name) for name in VOCABULARY})
+
+__all__ = ["BACKENDS", "NAME", *VOCABULARY]

@@ -15,7 +15,7 @@ class TrainerOptions:
     ``clip_norm``: the largest norm of all gradients together, 0 for any. ``ema_decay``: share kept
     at each step by a running average of the weights, 0 for none. ``channels_last``: (N, H, W, C)
     in memory. ``compile``: a compiled forward and backward pass. ``deterministic``: the same
-    bits every time on a GPU too. ``fused_loss``: losses from the scores before they are resized, in
+    bits every time on a GPU too. ``fused_loss``: losses from the logits before they are resized, in
     little memory, where that can be; the same numbers. ``kvstore``: how MXNet sums gradients over
     devices. Raises ValueError for values out of range.
     """

@@ -17,14 +17,14 @@ from gluonvision.backend.precisions import PRECISIONS
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.prediction import files as files
-from gluonvision.runs.artifacts import weights_of
 from gluonvision.prediction.inference import Inference
 from gluonvision.prediction.large_images import predict_large
 from gluonvision.prediction.large_read import image_size
 from gluonvision.prediction.large_windows import LARGE
 from gluonvision.prediction.large_write import TIFF
-from gluonvision.prediction.video import Frames, OverlayVideo
 from gluonvision.prediction.predictor import Predictor, device_named
+from gluonvision.prediction.video import Frames, OverlayVideo
+from gluonvision.runs.artifacts import weights_of
 from gluonvision.utils.hashing import file_digest
 
 DEFAULT_MODEL = "fcn_resnet101_voc"
@@ -82,18 +82,25 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _predictor(options) -> Predictor:
-    how = Inference(scales=options.scales, flip=options.flip, window=options.window)
+    inference = Inference(scales=options.scales, flip=options.flip, window=options.window)
     device = device_named("cpu" if options.no_cuda else options.device)
     if options.weights:
         if options.resume:
             raise ValueError("--weights is for --model; a run's weights are named by --resume")
         net = get_model(options.model, pretrained=options.weights)
         predictor = Predictor(
-            net, dataset_of(options.model), how=how, device=device, precision=options.precision
+            net,
+            dataset_of(options.model),
+            inference=inference,
+            device=device,
+            precision=options.precision,
         )
     else:
         predictor = Predictor.load(
-            options.resume or options.model, how=how, device=device, precision=options.precision
+            options.resume or options.model,
+            inference=inference,
+            device=device,
+            precision=options.precision,
         )
     if options.dataset:
         predictor = predictor.with_classes(get_meta(options.dataset))

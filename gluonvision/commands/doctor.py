@@ -6,14 +6,14 @@ Ends with 0 where training can go ahead, 1 where errors were found, 2 where it w
 import argparse
 import sys
 
-from gluonvision.data import _DATASETS
+from gluonvision.data.datasets.catalog import DATASETS
 from gluonvision.doctor import examine, write_html
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument(
-        "--dataset", required=True, help=", ".join(sorted(_DATASETS)), metavar="NAME"
+        "--dataset", required=True, help=", ".join(sorted(DATASETS)), metavar="NAME"
     )
     parser.add_argument(
         "--root",

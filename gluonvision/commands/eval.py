@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gluonvision.evaluation.run import assess_published, assess_run
+from gluonvision.evaluation.run import evaluation_of_model, evaluation_of_run
 from gluonvision.prediction.inference import Inference
 
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Score or write masks."""
-    how = Inference(
+    inference = Inference(
         scales=options.scales,
         flip=options.flip,
         window=options.window,
@@ -31,11 +31,11 @@ def run(options: argparse.Namespace) -> None:
     )
     shared = ("dataset", "data_folder", "split", "workers", "no_cuda", "ngpus", "skip_broken")
     fields = {name: getattr(options, name) for name in (*shared, "boundary", "bootstrap", "html")}
-    fields |= {"how": how, "output_folder": options.output_folder}
+    fields |= {"how": inference, "output_folder": options.output_folder}
     if options.model:
-        job = assess_published(options.model, **fields)
+        job = evaluation_of_model(options.model, **fields)
     else:
-        job = assess_run(options.resume, **fields)
+        job = evaluation_of_run(options.resume, **fields)
     if options.test:
         print(f"masks: {job.masks()}")
     else:

@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 from gluonvision.data.meta import get_meta
+from gluonvision.deployment.export import WEIGHTS_FORMATS, export, export_formats
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.runs.artifacts import load_run, run_weights
-from gluonvision.deployment.export import WEIGHTS_FORMS, export, export_forms
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--resume", type=Path, metavar="FILE", help="weights, or folder, of a run")
     parser.add_argument("--weights", metavar="FILE", help="weights for --model (default: its own)")
     parser.add_argument(
-        "--to", required=True, choices=export_forms(), help=f"one of {', '.join(export_forms())}"
+        "--to",
+        required=True,
+        choices=export_formats(),
+        help=f"one of {', '.join(export_formats())}",
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: by the model's name")
     parser.add_argument(
@@ -42,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Load, write, check; print what there is."""
     net, meta, name = _load(options)
-    path = options.output or Path(name + export_forms()[options.to])
+    path = options.output or Path(name + export_formats()[options.to])
     for source in (options.resume and run_weights(options.resume), options.weights):
         if source is not None and path.resolve() == Path(source).resolve():
             raise ValueError(f"{path} is the file of weights itself; name another by --output")
@@ -60,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     print(
         f"{options.to}: {done.path}, {done.path.stat().st_size / 1e6:.1f} MB, {_checked(options)}"
     )
-    if options.to not in WEIGHTS_FORMS and not options.classes:
+    if options.to not in WEIGHTS_FORMATS and not options.classes:
         print(f"largest difference from the model's scores: {done.difference:.1e} of them")
 
 
@@ -75,6 +78,6 @@ def _load(options):
 
 
 def _checked(options) -> str:
-    if options.to in WEIGHTS_FORMS:
+    if options.to in WEIGHTS_FORMATS:
         return "read back: the same bits"
     return "read back and run at three sizes: the model's classes"

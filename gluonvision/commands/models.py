@@ -7,11 +7,11 @@ import argparse
 from fnmatch import fnmatch
 from pathlib import Path
 
+from gluonvision.deployment.benchmark import count_parameters
 from gluonvision.model_zoo import backbones, get_model, list_models
 from gluonvision.model_zoo.registry import describe_model
 from gluonvision.model_zoo.weights.store import OWN_FILES, file_on_disk, weights_folder
 from gluonvision.model_zoo.weights.table import ALIASES, BACKBONES, SEGMENTATION
-from gluonvision.deployment.benchmark import count_parameters
 from gluonvision.utils.download import verify_checksum
 
 _ROW = "{:<36}{:<12}{:<32}{:<14}{}"

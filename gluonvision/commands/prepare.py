@@ -7,8 +7,8 @@ off goes on.
 import argparse
 from pathlib import Path
 
-from gluonvision.data.download.archives import SOURCES
 from gluonvision.data.datasets.locations import default_folder
+from gluonvision.data.download.archives import SOURCES
 from gluonvision.data.download.prepare import prepare
 
 # What --dataset calls those whose archives have another name.

@@ -2,10 +2,10 @@
 
 import sys
 
-from gluonvision.evaluation.run import assess, write_masks
+from gluonvision.evaluation.run import evaluate_config, write_masks
 from gluonvision.runs.command_line import add_arguments, parse
-from gluonvision.training.stopping import Interrupted
 from gluonvision.training.loop import train
+from gluonvision.training.stopping import Interrupted
 
 __all__ = ["add_arguments", "parse", "run"]
 
@@ -22,7 +22,7 @@ def run(config) -> int:
 
 def _run(config):
     if config.eval:
-        assess(config)
+        evaluate_config(config)
     elif config.test:
         print(f"masks: {write_masks(config)}")
     else:

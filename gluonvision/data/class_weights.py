@@ -5,8 +5,8 @@ import os
 import numpy as np
 from tqdm import tqdm
 
-from gluonvision.data.loading.prefetch import map_ahead
 from gluonvision.data.datasets.base import SegmentationDataset
+from gluonvision.data.loading.prefetch import prefetch_map
 
 KINDS = ("median", "inverse-log")
 _ENET_OFFSET = 1.02
@@ -35,7 +35,7 @@ def count_labels(
         return np.bincount(labels, minlength=dataset.num_class + 1)[1:]
 
     total = np.zeros(dataset.num_class, np.int64)
-    counts = map_ahead(count, range(len(dataset)), workers)
+    counts = prefetch_map(count, range(len(dataset)), workers)
     quiet = None if progress is None else not progress
     for part in tqdm(counts, "counting labels", len(dataset), unit="mask", disable=quiet):
         total += part

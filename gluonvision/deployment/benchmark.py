@@ -110,9 +110,9 @@ class Benchmark:
         """A table for people."""
         options = self.options
         shape = f"{options.batch} x 3 x {options.size[0]} x {options.size[1]}"
-        how = [options.precision, *(["compiled"] if options.compile else [])]
+        settings = [options.precision, *(["compiled"] if options.compile else [])]
         lines = [
-            f"{shape} on {self.device}, {', '.join(how)}; {options.runs} passes each, in turn",
+            f"{shape} on {self.device}, {', '.join(settings)}; {options.runs} passes each, in turn",
             "",
             _ROW.format(*_COLUMNS),
             *(_ROW.format(*_cells(cost)) for cost in self.costs),
@@ -144,8 +144,8 @@ def benchmark(options: BenchmarkOptions) -> Benchmark:
     drawn = np.random.default_rng(0).normal(size=(options.batch, 3, *options.size))
     x = backend.array(drawn.astype("float32"), device)
     counts = [(count_parameters(net), measuring.count_multiply_adds(net, x)) for _, net in models]
-    how = (options.precision, options.compile, options.channels_last)
-    passes = [measuring.inference(net, *how) for _, net in models]
+    settings = (options.precision, options.compile, options.channels_last)
+    passes = [measuring.inference(net, *settings) for _, net in models]
     works = [functools.partial(run, x) for run in passes]
     times = _times(works, device, options.runs)
     memory = [measuring.peak_memory(work, device) for work in works]

@@ -12,12 +12,12 @@ from gluonvision import backend
 from gluonvision._version import __version__
 from gluonvision.backend import HybridBlock, nn, parameters_file, weights_file
 from gluonvision.backend.image_statistics import MEAN, STD
-from gluonvision.data.meta import Meta
 from gluonvision.data.datasets.synthetic import draw_scene
+from gluonvision.data.meta import Meta
 from gluonvision.utils import atomic
 
 # The files that hold weights alone, and need this package (or plain MXNet) to be run.
-WEIGHTS_FORMS = {"params": ".params", "safetensors": ".safetensors"}
+WEIGHTS_FORMATS = {"params": ".params", "safetensors": ".safetensors"}
 TOLERANCE = 1e-3
 # Batch, height and width: of what the graph is traced with, and of what it is checked with.
 _TRACED = (2, 65, 98)
@@ -76,15 +76,15 @@ def _normalization():
     return norm
 
 
-def export_forms() -> dict[str, str]:
+def export_formats() -> dict[str, str]:
     """The forms that can be written under this backend, and how their files' names end."""
-    return {**backend.EXPORT_FORMS, **WEIGHTS_FORMS}
+    return {**backend.EXPORT_FORMATS, **WEIGHTS_FORMATS}
 
 
 def export(
     net: Any,
     path: str | Path,
-    form: str,
+    format: str,
     meta: Meta,
     name: str = "",
     normalization: bool = False,
@@ -92,7 +92,7 @@ def export(
     opset: int | None = None,
     float16: bool = False,
 ) -> Exported:
-    """Write ``net`` to ``path`` in one of ``export_forms()``, check the file, put it in its place.
+    """Write ``net`` to ``path`` in one of ``export_formats()``, check it, put it in place.
 
     ``net``: in float32, on the CPU; ``meta``: what its classes are, ``name``: how it is called,
     both for the file's metadata. ``normalization``, ``classes``: see ``Deployed``; ``opset``:
@@ -106,25 +106,25 @@ def export(
     fails its check; what was at ``path`` before stays as it was then.
     """
     path = Path(path)
-    _check(net, form, meta, normalization or classes or opset is not None, classes)
-    if float16 and form not in WEIGHTS_FORMS:
-        raise ValueError(f"float16 is for files of weights, {' and '.join(WEIGHTS_FORMS)}")
-    suffix = export_forms()[form]
+    _check(net, format, meta, normalization or classes or opset is not None, classes)
+    if float16 and format not in WEIGHTS_FORMATS:
+        raise ValueError(f"float16 is for files of weights, {' and '.join(WEIGHTS_FORMATS)}")
+    suffix = export_formats()[format]
     if not path.name.endswith(suffix) or path.name == suffix:
-        raise ValueError(f"{path}: expected a file name that ends in {suffix} for {form}")
+        raise ValueError(f"{path}: expected a file name that ends in {suffix} for {format}")
     facts = _facts(meta, name, normalization, classes)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.staged(path.parent) as folder:
         draft = folder / path.name
-        if form in WEIGHTS_FORMS:
-            difference = _write_weights(net, form, draft, facts, float16)
+        if format in WEIGHTS_FORMATS:
+            difference = _write_weights(net, format, draft, facts, float16)
         else:
             deployed = Deployed(net, normalization, classes)
             example = _input(_images(*_TRACED), normalization)
             axes = dict(zip((0, 1, 2) if normalization else (0, 2, 3), _AXES))
             with tqdm(total=1 + len(_CHECKED), desc=f"writing {path.name}", leave=False) as bar:
-                backend.write_graph(deployed, form, draft, example, axes, facts, opset)
-                run = backend.read_graph(form, draft)
+                backend.write_graph(deployed, format, draft, example, axes, facts, opset)
+                run = backend.read_graph(format, draft)
                 found = [_compare(net, run, size, normalization, classes, bar) for size in _CHECKED]
             difference = max(found)
     return Exported(path, difference)
@@ -133,15 +133,15 @@ def export(
 _AXES = ("batch", "height", "width")
 
 
-def _check(net, form, meta, shapes_graph, classes):
-    if form not in export_forms():
-        other = _ELSEWHERE.get(form)
-        way = f"; {form} is written with GLUONVISION_BACKEND={other}" if other else ""
-        raise ValueError(f"form {form!r}: expected one of {', '.join(export_forms())}{way}")
-    if form in WEIGHTS_FORMS and shapes_graph:
+def _check(net, format, meta, shapes_graph, classes):
+    if format not in export_formats():
+        other = _ELSEWHERE.get(format)
+        way = f"; {format} is written with GLUONVISION_BACKEND={other}" if other else ""
+        raise ValueError(f"format {format!r}: expected one of {', '.join(export_formats())}{way}")
+    if format in WEIGHTS_FORMATS and shapes_graph:
         raise ValueError(
-            f"{form} holds weights alone: normalization, classes and opset are for "
-            f"{', '.join(backend.EXPORT_FORMS)}"
+            f"{format} holds weights alone: normalization, classes and opset are for "
+            f"{', '.join(backend.EXPORT_FORMATS)}"
         )
     device, dtype = backend.placement(net)
     if device != backend.cpu() or dtype != "float32":
@@ -171,11 +171,11 @@ def _facts(meta, name, normalization, classes) -> dict[str, str]:
     }
 
 
-def _write_weights(net, form, path, facts, float16) -> float:
+def _write_weights(net, format, path, facts, float16) -> float:
     arrays = backend.get_parameters(net)
     if float16:
         arrays = {name: _narrowed(name, array) for name, array in arrays.items()}
-    if form == "params":
+    if format == "params":
         parameters_file.save(path, arrays)
     else:
         path.write_bytes(save(arrays, facts))
@@ -210,7 +210,7 @@ def _images(number, height, width) -> np.ndarray:
 
 def _input(images, normalization) -> np.ndarray:
     """What the file takes for these images."""
-    return images if normalization else backend.as_numpy(backend.image_input(images))
+    return images if normalization else backend.as_numpy(backend.preprocess(images))
 
 
 def _compare(net, run, size, normalization, classes, bar) -> float:
@@ -219,7 +219,7 @@ def _compare(net, run, size, normalization, classes, bar) -> float:
     bar.set_description(f"checking {shape}")
     bar.update()
     images = _images(*size)
-    scores = backend.evaluate(net, backend.image_input(images))
+    scores = backend.evaluate(net, backend.preprocess(images))
     scores = backend.as_numpy(scores[0] if isinstance(scores, tuple | list) else scores)
     try:
         return difference(scores, run(_input(images, normalization)), classes)

@@ -7,13 +7,13 @@ from functools import partial
 
 from tqdm import tqdm
 
-from gluonvision.data.loading.prefetch import map_ahead
 from gluonvision.data.datasets.base import SegmentationDataset
+from gluonvision.data.loading.prefetch import prefetch_map
+from gluonvision.doctor.checks import findings
 from gluonvision.doctor.facts import read_sample
 from gluonvision.doctor.page import write_html
 from gluonvision.doctor.report import Example, Finding, Report, Statistics
 from gluonvision.doctor.sources import Source, open_source
-from gluonvision.doctor.checks import findings
 from gluonvision.doctor.tally import Tally
 
 __all__ = ["Example", "Finding", "Report", "Statistics", "examine", "write_html"]
@@ -46,7 +46,7 @@ def examine(
     with bar, warnings.catch_warnings():
         # Of odd metadata and large pictures; what matters of that is in the report.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        for sample in map_ahead(partial(read_sample, meta=source.meta), source.pairs(), workers):
+        for sample in prefetch_map(partial(read_sample, meta=source.meta), source.pairs(), workers):
             tally.add(sample)
             bar.update()
     return _report(source, tally)

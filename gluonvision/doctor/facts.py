@@ -12,8 +12,8 @@ from PIL import Image, ImageFile
 
 from gluonvision.data.files.decoding import has_end
 from gluonvision.data.files.matfile import read_sbd_mask
-from gluonvision.data.meta import Meta
 from gluonvision.data.files.reading import LOSSY, MASK_MODES, NO_END, orientation, packed
+from gluonvision.data.meta import Meta
 
 # The mode of masks that are no pictures.
 LABELS = "labels"

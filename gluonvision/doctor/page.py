@@ -4,6 +4,7 @@ import os
 from html import escape
 from pathlib import Path
 
+from gluonvision.data.meta import Meta
 from gluonvision.doctor.facts import Pair
 from gluonvision.doctor.report import (
     ClassCount,
@@ -15,9 +16,8 @@ from gluonvision.doctor.report import (
     percent,
 )
 from gluonvision.doctor.thumbnails import thumbnail
-from gluonvision.data.meta import Meta
-from gluonvision.utils.atomic import write_text
 from gluonvision.plots.page import document, swatch, text
+from gluonvision.utils.atomic import write_text
 
 
 def write_html(report: Report, path: str | os.PathLike) -> Path:

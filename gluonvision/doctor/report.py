@@ -6,8 +6,8 @@ import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gluonvision.doctor.facts import Pair
 from gluonvision.data.meta import Meta
+from gluonvision.doctor.facts import Pair
 from gluonvision.plots.page import printable
 
 SEVERITIES = ("error", "warning", "note")

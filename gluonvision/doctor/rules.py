@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gluonvision.doctor.facts import Mask, Photo, Sample
-from gluonvision.data.meta import Meta
 from gluonvision.data.files.reading import LOSSY
+from gluonvision.data.meta import Meta
+from gluonvision.doctor.facts import Mask, Photo, Sample
 
 
 @dataclass(frozen=True)

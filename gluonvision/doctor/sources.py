@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import gluonvision.data
-from gluonvision.data import _DATASETS, get_segmentation_dataset
 from gluonvision.data.datasets.base import SegmentationDataset
-from gluonvision.doctor.facts import Pair
+from gluonvision.data.datasets.catalog import find_dataset_class
 from gluonvision.data.meta import Meta
+from gluonvision.doctor.facts import Pair
 
 DEFAULT_SPLITS = ("train", "val")
 _UNDIVIDED = "all"
@@ -113,14 +112,8 @@ def _from_object(dataset: SegmentationDataset, root: str | os.PathLike | None) -
 def _from_class(name: str, root, split: str | None) -> SegmentationDataset:
     """The data set with all files that it lists, there or not."""
     options = {"root": root, "split": split, "skip_broken": True, **_OPTIONS.get(name, {})}
-    listed = type("Listed", (_class(name),), {"_leave_out_broken": lambda self: None})
+    listed = type("Listed", (find_dataset_class(name),), {"_leave_out_broken": lambda self: None})
     return listed(**options)
-
-
-def _class(name: str) -> type[SegmentationDataset]:
-    if name not in _DATASETS:
-        get_segmentation_dataset(name)  # raises, with the names that there are
-    return getattr(gluonvision.data, _DATASETS[name])
 
 
 def _undivided(name: str, root, error: Exception) -> SegmentationDataset:

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from gluonvision.data.files.reading import LOSSY
+from gluonvision.data.meta import Meta
 from gluonvision.doctor.facts import Mask, Pair, Photo, Sample
 from gluonvision.doctor.report import (
     ClassCount,
@@ -18,8 +20,6 @@ from gluonvision.doctor.report import (
     Statistics,
 )
 from gluonvision.doctor.rules import IGNORED, WRONG, faults, labels_of, size_text
-from gluonvision.data.meta import Meta
-from gluonvision.data.files.reading import LOSSY
 
 NUM_EXAMPLES = 6
 NUM_SAMPLES = 3

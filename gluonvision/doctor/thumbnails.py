@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
+from gluonvision.data.files.reading import upright
+from gluonvision.data.meta import Meta
 from gluonvision.doctor.facts import Pair, mask_values, open_picture
 from gluonvision.doctor.rules import WRONG, labels_of
-from gluonvision.data.meta import Meta
-from gluonvision.data.files.reading import upright
 from gluonvision.plots.page import picture_uri
 
 WIDTH, HEIGHT = 240, 180

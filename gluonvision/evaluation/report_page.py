@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from gluonvision.metrics import Intervals
-from gluonvision.plots.prediction_grid import error_map, fitted
 from gluonvision.evaluation.report import Report, columns, image_scores, most_confused
-from gluonvision.utils import overlay
+from gluonvision.metrics import Intervals
 from gluonvision.plots.page import document, picture_uri, swatch, text
+from gluonvision.plots.prediction_grid import error_map, fitted
+from gluonvision.utils import overlay
 
 WORST, _PAIRS = 8, 12
 _HEADINGS = ("image", "label", "prediction", "errors")

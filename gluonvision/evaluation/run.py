@@ -10,26 +10,25 @@ from tqdm import tqdm
 
 from gluonvision import backend
 from gluonvision.data import Sampler, get_segmentation_dataset
+from gluonvision.evaluation import report, server_masks
+from gluonvision.evaluation.report_page import Sample, to_html, worst_images
+from gluonvision.evaluation.whole_images import evaluate
 from gluonvision.metrics import SegmentationScores, bootstrap
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.model_zoo.weights.store import find_weights, get_weights
-from gluonvision.runs import factory
-from gluonvision.evaluation import report
-from gluonvision.evaluation import server_masks
-from gluonvision.runs.artifacts import BEST, CONFIG, load_run, run_weights
-from gluonvision.runs.config import TrainConfig
 from gluonvision.plots.confusion_matrix import draw_confusion
+from gluonvision.prediction.inference import Inference, predict
+from gluonvision.runs import factory
+from gluonvision.runs.artifacts import BEST, CONFIG, load_run, run_weights
+from gluonvision.runs.checkpoint import is_checkpoint
+from gluonvision.runs.config import TrainConfig
 from gluonvision.runs.environment import describe_environment
-from gluonvision.evaluation.whole_images import evaluate
-from gluonvision.prediction.inference import Inference, classes
-from gluonvision.evaluation.report_page import Sample, to_html, worst_images
-from gluonvision.runs.checkpoint import is_state
 from gluonvision.utils import atomic
 from gluonvision.utils.hashing import file_digest
 
 
 @dataclasses.dataclass(frozen=True)
-class Assessment:
+class Evaluation:
     """Weights, the data that they are judged on, and how.
 
     ``build``: makes the net for a list of devices; it is pickled where there are several processes.
@@ -45,7 +44,7 @@ class Assessment:
     dataset: str
     data_folder: str | None = None
     split: str = "val"
-    how: Inference = dataclasses.field(default_factory=Inference)
+    inference: Inference = dataclasses.field(default_factory=Inference)
     workers: int = 2
     no_cuda: bool = False
     ngpus: int | None = None
@@ -101,15 +100,15 @@ class Assessment:
         return {
             "weights": str(self.weights),
             "sha256": file_digest(self.weights),
-            "inference": _in_words(self.how),
-            "options": dataclasses.asdict(dataclasses.replace(self.how, batch_size=1)),
+            "inference": _in_words(self.inference),
+            "options": dataclasses.asdict(dataclasses.replace(self.inference, batch_size=1)),
         }
 
     def _launch(self, work):
         return backend.launch(work, self, backend.device_count(self.ngpus, self.no_cuda))
 
 
-def assess(config: TrainConfig) -> SegmentationScores:
+def evaluate_config(config: TrainConfig) -> SegmentationScores:
     """Scores of ``config.resume`` (default: the run's best weights), printed and written down.
 
     On whole images of ``config.val_split``, on all of the configuration's devices.
@@ -122,17 +121,17 @@ def write_masks(config: TrainConfig) -> Path:
     return _of_training(config).masks()
 
 
-def assess_run(weights: str, **options) -> Assessment:
+def evaluation_of_run(weights: str, **options) -> Evaluation:
     """The assessment of a run, named by its weights or its folder, as for ``run_weights``.
 
-    ``options`` are fields of ``Assessment``; data set and, for that one, data folder default to
+    ``options`` are fields of ``Evaluation``; data set and, for that one, data folder default to
     the run's.
     """
     path = run_weights(weights)
     config = TrainConfig.from_json(path.with_name(CONFIG))
     dataset = options.pop("dataset", None) or config.dataset
     own_folder = config.data_folder if dataset == config.dataset else None
-    return Assessment(
+    return Evaluation(
         partial(_run_on, path),
         f"{config.model}, {config.backbone}",
         path,
@@ -143,12 +142,12 @@ def assess_run(weights: str, **options) -> Assessment:
     )
 
 
-def assess_published(name: str, **options) -> Assessment:
+def evaluation_of_model(name: str, **options) -> Evaluation:
     """The assessment of a model with published weights, on its own data set by default."""
     get_weights(name)  # says which names there are, before anything is fetched
     own_dataset = dataset_of(name)
     dataset = options.pop("dataset", None) or own_dataset
-    return Assessment(
+    return Evaluation(
         partial(_published_on, name),
         name,
         find_weights(name).path,
@@ -158,9 +157,9 @@ def assess_published(name: str, **options) -> Assessment:
     )
 
 
-def _of_training(config: TrainConfig) -> Assessment:
+def _of_training(config: TrainConfig) -> Evaluation:
     """A configuration's, with weights that it names or, by default, the best of its run."""
-    if is_state(config.resume):
+    if is_checkpoint(config.resume):
         raise ValueError(f"{config.resume} is a state; name its run's checkpoint.params instead")
     named = factory.start_weights(config)
     weights = Path(named or config.folder / BEST)
@@ -171,7 +170,7 @@ def _of_training(config: TrainConfig) -> Assessment:
             "validation split; others by --resume FILE"
         )
     is_run = weights.with_name(CONFIG).is_file()
-    return Assessment(
+    return Evaluation(
         partial(factory.build_model, dataclasses.replace(config, resume=str(weights))),
         f"{config.model}, {config.backbone}",
         weights,
@@ -206,13 +205,15 @@ def _placed(net, devices):
     return net
 
 
-def _score(job: Assessment) -> SegmentationScores:
+def _score(job: Evaluation) -> SegmentationScores:
     """One process's part; the first one writes."""
     data = job.data("val")
     net = job.build(backend.devices(job.ngpus, job.no_cuda))
     _check_classes(net, data)
     per_image = job.html or job.bootstrap > 0
-    scores = evaluate(net, data, job.how.batch_size, job.workers, job.how, job.boundary, per_image)
+    scores = evaluate(
+        net, data, job.inference.batch_size, job.workers, job.inference, job.boundary, per_image
+    )
     if backend.rank() == 0:
         _report(job, net, data, scores)
     return scores
@@ -258,22 +259,22 @@ def _report(job, net, data, scores):
 
 def _sample(job, net, data, number):
     image, label = data[number]
-    return Sample(number, image, label, classes(net, image, job.how))
+    return Sample(number, image, label, predict(net, image, job.inference))
 
 
-def _in_words(how: Inference) -> str:
-    parts = [f"scales {', '.join(f'{scale:g}' for scale in how.scales)}"]
-    if how.base_size:
-        parts.append(f"of a long side of {how.base_size}")
-    parts.append(f"windows of {how.window}" if how.window else "whole images")
-    if how.flip:
+def _in_words(inference: Inference) -> str:
+    parts = [f"scales {', '.join(f'{scale:g}' for scale in inference.scales)}"]
+    if inference.base_size:
+        parts.append(f"of a long side of {inference.base_size}")
+    parts.append(f"windows of {inference.window}" if inference.window else "whole images")
+    if inference.flip:
         parts.append("with the mirror image")
-    if how.gluoncv:
+    if inference.gluoncv:
         parts.append("as GluonCV")
     return ", ".join(parts)
 
 
-def _write_masks(job: Assessment):
+def _write_masks(job: Evaluation):
     images, folder = job.data("test"), job.folder("masks")
     shard = Sampler(len(images), False, 0, backend.rank(), backend.world_size(), equal=False)
     missing = [
@@ -285,6 +286,6 @@ def _write_masks(job: Assessment):
     _check_classes(net, images)
     for i in tqdm(missing, unit="image", desc="writing masks", disable=backend.rank() > 0):
         image, _ = images[i]
-        mask = server_masks.server_mask(classes(net, image, job.how), images.meta)
+        mask = server_masks.server_mask(predict(net, image, job.inference), images.meta)
         with atomic.replacing(server_masks.mask_file(folder, images.images[i])) as file:
             mask.save(file, format="PNG")

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from gluonvision import backend
 from gluonvision.data import DataLoader, Sampler
 from gluonvision.metrics import SegmentationMetric, SegmentationScores
-from gluonvision.prediction.inference import Inference, classes_of_batch
+from gluonvision.prediction.inference import Inference, predict_batch
 
 
 def evaluate(
@@ -16,18 +16,18 @@ def evaluate(
     dataset,
     batch_size: int = 1,
     workers: int = 0,
-    how: Inference | None = None,
+    inference: Inference | None = None,
     boundary: bool = False,
     per_image: bool = False,
 ) -> SegmentationScores:
     """Run ``net`` on every whole image of a data set (mode 'val') and score it.
 
     ``batch_size``: images a forward pass, where they have one size, or windows; ``workers`` read
-    ahead; ``how``: in windows, at several scales, with the mirror image; ``boundary`` and
+    ahead; ``inference``: in windows, at several scales, with the mirror image; ``boundary`` and
     ``per_image`` as for ``SegmentationMetric``. Where several processes work together each takes
     its share of the images, and all get the scores.
     """
-    how = dataclasses.replace(how or Inference(), batch_size=batch_size)
+    inference = dataclasses.replace(inference or Inference(), batch_size=batch_size)
     metric = SegmentationMetric(dataset.num_class, boundary, per_image)
     shard = Sampler(len(dataset), False, 0, backend.rank(), backend.world_size(), equal=False)
     batches = DataLoader(dataset, batch_size, num_workers=workers, sampler=shard, stack=False)
@@ -36,7 +36,7 @@ def evaluate(
     )
     with progress:
         for images, labels in batches:
-            for predicted, label in zip(classes_of_batch(net, images, how), labels):
+            for predicted, label in zip(predict_batch(net, images, inference), labels):
                 metric.update(predicted, label)
             progress.update(len(images) * backend.world_size())
     return _of_all_processes(metric.compute(), shard)
@@ -50,9 +50,9 @@ def _of_all_processes(scores: SegmentationScores, shard: Sampler) -> Segmentatio
         images = np.zeros((shard.length, *scores.images.shape[1:]), np.int64)
         images[shard.order(0)] = scores.images
     return SegmentationScores(
-        np.asarray(backend.all_sum(scores.confusion)), _sum(scores.boundaries), _sum(images)
+        np.asarray(backend.all_reduce_sum(scores.confusion)), _sum(scores.boundaries), _sum(images)
     )
 
 
 def _sum(array: np.ndarray | None) -> np.ndarray | None:
-    return None if array is None else np.asarray(backend.all_sum(array))
+    return None if array is None else np.asarray(backend.all_reduce_sum(array))

@@ -37,7 +37,7 @@ def get_loss(
     """A loss by its name on the command line, or the sum of several: 'ce', 'ce+lovasz'.
 
     Names: ce, ohem, dice, lovasz, focal. ``class_weights`` go to those that take them: ce, ohem,
-    focal. ``align_corners``: the model's, where scores come coarser than the labels. Raises
+    focal. ``align_corners``: the model's, where logits come coarser than the labels. Raises
     ValueError for a name that there is not, and for weights that none takes.
     """
     names = name.split("+")

@@ -10,14 +10,14 @@ IGNORED = -1
 
 
 class SegmentationLoss(HybridBlock):
-    """The base of all losses; a sub-class defines ``term``, the loss of one head's scores.
+    """The base of all losses; a sub-class defines ``term``, the loss of one head's logits.
 
-    Called as ``loss(scores, label)`` or ``loss(scores, aux_scores, label)``: scores
+    Called as ``loss(logits, label)`` or ``loss(logits, aux_logits, label)``: logits
     (N, nclass, H, W) in float32 or wider, label (N, H, W) integers in [-1, nclass), -1 ignored.
-    Gives one number, 0 with zero gradient if no pixel is labelled. The auxiliary scores' term
+    Gives one number, 0 with zero gradient if no pixel is labelled. The auxiliary logits' term
     counts ``aux_weight`` (0.4 as in PSPNet, section 3.3).
 
-    Under PyTorch scores may be coarser than the label, (N, nclass, h, w): they are resized to it,
+    Under PyTorch logits may be coarser than the label, (N, nclass, h, w): they are resized to it,
     as the attribute ``align_corners`` says, which is to be that of the model.
     """
 
@@ -26,20 +26,20 @@ class SegmentationLoss(HybridBlock):
         self.aux_weight = aux_weight
         self.align_corners: bool | None = True
 
-    def hybrid_forward(self, F, scores, *others):
-        *aux_scores, label = others
-        loss = self.term(F, self.fitted(F, scores, label), label)
-        for scores in aux_scores:
-            loss = loss + self.aux_weight * self.term(F, self.fitted(F, scores, label), label)
+    def hybrid_forward(self, F, logits, *others):
+        *aux_logits, label = others
+        loss = self.term(F, self.fitted(F, logits, label), label)
+        for logits in aux_logits:
+            loss = loss + self.aux_weight * self.term(F, self.fitted(F, logits, label), label)
         return loss
 
-    def fitted(self, F, scores, label):
-        """The scores as ``term`` takes them: at the size of the label."""
-        return at_label_size(F, scores, label, self.align_corners)
+    def fitted(self, F, logits, label):
+        """The logits as ``term`` takes them: at the size of the label."""
+        return at_label_size(F, logits, label, self.align_corners)
 
-    def term(self, F, scores, label):
-        """The loss of one head's scores (N, nclass, H, W)."""
-        raise NotImplementedError(f"{type(self).__name__} must define term(self, F, scores, label)")
+    def term(self, F, logits, label):
+        """The loss of one head's logits (N, nclass, H, W)."""
+        raise NotImplementedError(f"{type(self).__name__} must define term(self, F, logits, label)")
 
     def count(self, label: np.ndarray) -> float:
         """What the loss of this batch is a mean over: its labelled pixels.
@@ -61,7 +61,7 @@ class CombinedLoss(SegmentationLoss):
 
     @property
     def align_corners(self) -> bool | None:
-        """How all of them resize coarser scores; None where they differ."""
+        """How all of them resize coarser logits; None where they differ."""
         ways = {loss.align_corners for loss in self.losses}
         return ways.pop() if len(ways) == 1 else None
 
@@ -70,8 +70,8 @@ class CombinedLoss(SegmentationLoss):
         for loss in getattr(self, "losses", ()):  # the first time there are none yet
             loss.align_corners = value
 
-    def hybrid_forward(self, F, scores, *others):
-        first, *rest = [loss(scores, *others) for loss in self.losses]
+    def hybrid_forward(self, F, logits, *others):
+        first, *rest = [loss(logits, *others) for loss in self.losses]
         return sum(rest, first)
 
     def count(self, label: np.ndarray) -> float:
@@ -107,12 +107,12 @@ def average(F, values, is_counted, weights=None):
     return F.broadcast_div(total, F.where(weight > 0, weight, F.ones_like(weight)))
 
 
-def pixel_weights(F, scores, label, class_weights):
+def pixel_weights(F, logits, label, class_weights):
     """The weight of each pixel's class, (N, H, W); an ignored pixel has that of class 0.
 
     An array made of numbers inside of the graph needs no device, no copy to it and no parameter.
     """
-    classes = F.contrib.arange_like(scores, axis=1)
+    classes = F.contrib.arange_like(logits, axis=1)
     one = F.ones_like(F.slice_axis(classes, axis=0, begin=0, end=1))
     weights = F.concat(*[one * weight for weight in class_weights], dim=0)
     # The sum is an error if there is not one weight for each class, or one for all.

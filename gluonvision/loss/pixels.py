@@ -24,23 +24,23 @@ class PixelLoss(SegmentationLoss):
         super().__init__(aux_weight)
         self.class_weights = check_class_weights(class_weights)
 
-    def fitted(self, F, scores, label):
-        """The scores as they are: ``log_probability`` takes coarse ones."""
-        return scores
+    def fitted(self, F, logits, label):
+        """The logits as they are: ``log_probability`` takes coarse ones."""
+        return logits
 
-    def log_probability(self, F, scores, label):
+    def log_probability(self, F, logits, label):
         """The logarithm of the probability of each pixel's label, (N, H, W)."""
-        return label_log_probability(F, scores, label, self.align_corners)
+        return label_log_probability(F, logits, label, self.align_corners)
 
-    def weights(self, F, scores, label):
+    def weights(self, F, logits, label):
         """The weight of each pixel, (N, H, W); None if all have the same."""
         if self.class_weights is None:
             return None
-        return pixel_weights(F, scores, label, self.class_weights)
+        return pixel_weights(F, logits, label, self.class_weights)
 
-    def weighted(self, F, values, scores, label):
+    def weighted(self, F, values, logits, label):
         """The values (N, H, W), each times its pixel's weight."""
-        weights = self.weights(F, scores, label)
+        weights = self.weights(F, logits, label)
         return values if weights is None else values * weights
 
 
@@ -52,10 +52,10 @@ class SoftmaxCrossEntropyLoss(PixelLoss):
     ``SegmentationLoss`` says.
     """
 
-    def term(self, F, scores, label):
-        log_p = self.log_probability(F, scores, label)
+    def term(self, F, logits, label):
+        log_p = self.log_probability(F, logits, label)
         # One number is subtracted from 0, which costs less than a minus on all, and gives no -0.
-        return 0 - average(F, log_p, label != IGNORED, self.weights(F, scores, label))
+        return 0 - average(F, log_p, label != IGNORED, self.weights(F, logits, label))
 
     def count(self, label: np.ndarray) -> float:
         """What the loss of this batch is a mean over: the sum of its labelled pixels' weights."""
@@ -75,7 +75,7 @@ class OHEMCrossEntropyLoss(PixelLoss):
     that are among the ``min_kept`` hardest of all images of the batch together; ties with the last
     of these are kept too, and all labelled pixels where there are fewer. The mean is over the
     number of kept pixels; ``class_weights`` multiply their losses. The choice has no gradient;
-    each head's scores choose their own pixels. Called as ``SegmentationLoss`` says.
+    each head's logits choose their own pixels. Called as ``SegmentationLoss`` says.
 
     As OhemCrossEntropy of HRNet (github.com/HRNet/HRNet-Semantic-Segmentation, lib/core) and
     mmsegmentation, which differ at the edges: they drop ties, and the easiest pixel where fewer
@@ -101,10 +101,10 @@ class OHEMCrossEntropyLoss(PixelLoss):
             )
         self.threshold, self.min_kept = threshold, min_kept
 
-    def term(self, F, scores, label):
-        log_p = self.log_probability(F, scores, label)
+    def term(self, F, logits, label):
+        log_p = self.log_probability(F, logits, label)
         is_kept = self._is_kept(F, F.BlockGrad(log_p), label != IGNORED)
-        return 0 - average(F, self.weighted(F, log_p, scores, label), is_kept)
+        return 0 - average(F, self.weighted(F, log_p, logits, label), is_kept)
 
     def _is_kept(self, F, log_p, is_labelled):
         one = F.ones_like(log_p)
@@ -141,9 +141,9 @@ class FocalLoss(PixelLoss):
             raise ValueError(f"gamma {gamma}: expected 0 or more")
         self.gamma = gamma
 
-    def term(self, F, scores, label):
-        log_p = self.log_probability(F, scores, label)
-        loss = self.weighted(F, -log_p, scores, label)
+    def term(self, F, logits, label):
+        log_p = self.log_probability(F, logits, label)
+        loss = self.weighted(F, -log_p, logits, label)
         if self.gamma:
             # 1 - p, but not 0, where a power below 1 has no gradient.
             loss = loss * F.clip(-F.expm1(log_p), _TINY, 1) ** self.gamma

@@ -1,4 +1,4 @@
-"""Losses that compare each class's region in the batch with its labels, as the scores do."""
+"""Losses that compare each class's region in the batch with its labels, as the logits do."""
 
 from gluonvision.loss.base import IGNORED, SegmentationLoss
 
@@ -11,14 +11,14 @@ class RegionLoss(SegmentationLoss):
     by these, which is not that of the whole batch.
     """
 
-    def term(self, F, scores, label):
+    def term(self, F, logits, label):
         # (nclass, N, H, W)
-        probabilities = F.transpose(F.softmax(scores, axis=1), axes=(1, 0, 2, 3))
+        probabilities = F.transpose(F.softmax(logits, axis=1), axes=(1, 0, 2, 3))
         classes = F.cast(F.contrib.arange_like(probabilities, axis=0), dtype="float32")
         # One type for labels and class numbers, in which both are exact.
         label = F.cast(F.reshape(label, shape=(-1,)), dtype="float32")
         is_labelled = label != IGNORED
-        zero = F.zeros_like(F.reshape(F.slice_axis(scores, axis=1, begin=0, end=1), shape=(-1,)))
+        zero = F.zeros_like(F.reshape(F.slice_axis(logits, axis=1, begin=0, end=1), shape=(-1,)))
         one = F.ones_like(zero)
 
         def one_class(data, states):

@@ -53,14 +53,14 @@ def norm_relu(in_channels, norm_layer, enabled=True):
 
 
 def classifier_block(in_channels, inter_channels, nclass, norm_layer):
-    """3x3 convolution, norm, relu, dropout 0.1 and 1x1 convolution to ``nclass`` scores."""
+    """3x3 convolution, norm, relu, dropout 0.1 and 1x1 convolution to ``nclass`` logits."""
     block = conv_bn_relu(in_channels, inter_channels, norm_layer, kernel_size=3, padding=1)
     block.add(nn.Dropout(0.1), nn.Conv2D(nclass, 1, in_channels=inter_channels))
     return block
 
 
 class FCNHead(HybridBlock):
-    """The FCN head: (N, in_channels, H, W) to scores (N, nclass, H, W).
+    """The FCN head: (N, in_channels, H, W) to logits (N, nclass, H, W).
 
     After a pre-activation backbone it starts with norm and relu.
     """

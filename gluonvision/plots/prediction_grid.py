@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gluonvision.data.meta import Meta, get_meta
-from gluonvision.utils import atomic, get_mask
 from gluonvision.plots.masks import Colour, class_map, draw_legend, pixels_of
+from gluonvision.utils import atomic, get_mask
 
 MOST_SAMPLES = 8
 WRONG, IGNORED = (214, 26, 26), (120, 120, 120)

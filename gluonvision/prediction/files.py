@@ -13,8 +13,8 @@ from PIL import Image, PngImagePlugin
 from gluonvision.data.datasets.pairs import IMAGES
 from gluonvision.prediction.large_read import any_size
 from gluonvision.prediction.large_write import NOTE
-from gluonvision.prediction.video import is_overlay_video
 from gluonvision.prediction.predictor import Prediction
+from gluonvision.prediction.video import is_overlay_video
 from gluonvision.utils import atomic
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from gluonvision.backend import F, array, as_numpy, image_input, placement, predicted_classes
+from gluonvision.backend import F, array, as_numpy, placement, predicted_classes, preprocess
 from gluonvision.backend import evaluate as forward
 
 
@@ -64,32 +64,34 @@ def _part(side, target, long):
     return max(1, int(side * target / long + 0.5))
 
 
-def class_scores(net, image: np.ndarray, how: Inference | None = None) -> np.ndarray:
+def class_scores(net, image: np.ndarray, inference: Inference | None = None) -> np.ndarray:
     """What a net gives for every pixel and class: uint8 (H, W, C) to float32 (nclass, H, W).
 
     By default its own scores; with scales, mirror or windows the mean of the probabilities (softmax
     of scores) that each of them gives. Raises ValueError for what is no image.
     """
     images = checked_image(image)[None]
-    return as_numpy(_scores_of(net, images, how or Inference()))[0].astype(np.float32, copy=False)
+    return as_numpy(_scores_of(net, images, inference or Inference()))[0].astype(
+        np.float32, copy=False
+    )
 
 
-def classes(net, image: np.ndarray, how: Inference | None = None) -> np.ndarray:
+def predict(net, image: np.ndarray, inference: Inference | None = None) -> np.ndarray:
     """The class of every pixel, the highest of ``class_scores``: int32 (H, W)."""
-    return classes_of_batch(net, [checked_image(image)], how)[0]
+    return predict_batch(net, [checked_image(image)], inference)[0]
 
 
-def classes_of_batch(
-    net, images: Sequence[np.ndarray], how: Inference | None = None
+def predict_batch(
+    net, images: Sequence[np.ndarray], inference: Inference | None = None
 ) -> list[np.ndarray]:
-    """``classes`` for several images; neighbours of one size share a forward pass."""
-    how = how or Inference()
+    """``predict`` for several images; neighbours of one size share a forward pass."""
+    inference = inference or Inference()
     masks: list[np.ndarray] = []
     for _, group in groupby(images, np.shape):
         same = list(group)
-        number = how.batch_size if how.window is None else 1
+        number = inference.batch_size if inference.window is None else 1
         for first in range(0, len(same), number):
-            masks.extend(_classes_of(net, np.stack(same[first : first + number]), how))
+            masks.extend(_predict_same_size(net, np.stack(same[first : first + number]), inference))
     return masks
 
 
@@ -104,39 +106,39 @@ def checked_image(image) -> np.ndarray:
     return image
 
 
-def _classes_of(net, images, how):
+def _predict_same_size(net, images, inference):
     """Classes (N, H, W) of images (N, H, W, C) of one size."""
-    if how.is_plain:
-        return predicted_classes(net, image_input(images, *placement(net)))
-    return as_numpy(F.argmax(_scores_of(net, images, how), 1)).astype(np.int32)
+    if inference.is_plain:
+        return predicted_classes(net, preprocess(images, *placement(net)))
+    return as_numpy(F.argmax(_scores_of(net, images, inference), 1)).astype(np.int32)
 
 
-def _scores_of(net, images, how):
+def _scores_of(net, images, inference):
     """Scores (N, nclass, H, W) on the net's device of images (N, H, W, C) of one size."""
-    x = image_input(images, *placement(net))
-    if how.is_plain:
+    x = preprocess(images, *placement(net))
+    if inference.is_plain:
         return _forward(net, x)
     height, width = x.shape[2:]
     total = None
-    for size in how.sizes(height, width):
-        scores = _resized(_windowed(net, _resized(x, *size), how), height, width)
+    for size in inference.sizes(height, width):
+        scores = _resized(_windowed(net, _resized(x, *size), inference), height, width)
         total = scores if total is None else total + scores
-    return total if how.gluoncv else total / len(how.scales)
+    return total if inference.gluoncv else total / len(inference.scales)
 
 
-def _windowed(net, x, how):
-    if how.window is None:
-        return _both_ways(net, x, how)
+def _windowed(net, x, inference):
+    if inference.window is None:
+        return _both_ways(net, x, inference)
     height, width = x.shape[2:]
-    if how.gluoncv:
-        x = _padded(net, x, how.window)
+    if inference.gluoncv:
+        x = _padded(net, x, inference.window)
     total, counts = None, np.zeros((1, 1, *x.shape[2:]), np.float32)
-    for places in _in_batches(_windows(*x.shape[2:], how), how):
+    for places in _in_batches(_windows(*x.shape[2:], inference), inference):
         # GluonCV's last windows reach over the edge, and are filled up.
         parts = [x[:, :, rows, columns] for rows, columns in places]
-        if how.gluoncv:
-            parts = [_padded(net, part, how.window) for part in parts]
-        scores = _both_ways(net, F.concat(*parts, dim=0), how)
+        if inference.gluoncv:
+            parts = [_padded(net, part, inference.window) for part in parts]
+        scores = _both_ways(net, F.concat(*parts, dim=0), inference)
         if total is None:
             shape = (len(x), scores.shape[1], *x.shape[2:])
             total = array(np.zeros(shape, np.float32), placement(net)[0])
@@ -148,30 +150,30 @@ def _windowed(net, x, how):
     return (total / array(counts, placement(net)[0]))[:, :, :height, :width]
 
 
-def _windows(height, width, how):
+def _windows(height, width, inference):
     """The windows of an image as (rows, columns), slices."""
-    rows, columns = (_places(length, how) for length in (height, width))
+    rows, columns = (_places(length, inference) for length in (height, width))
     return [(row, column) for row in rows for column in columns]
 
 
-def _places(length, how):
-    window, step = min(how.window, length), max(1, int(how.window * how.stride))
+def _places(length, inference):
+    window, step = min(inference.window, length), max(1, int(inference.window * inference.stride))
     starts = [step * i for i in range(math.ceil((length - window) / step) + 1)]
-    if not how.gluoncv:
+    if not inference.gluoncv:
         starts = [min(start, length - window) for start in starts]
     return [slice(start, min(start + window, length)) for start in starts]
 
 
-def _in_batches(items, how):
-    return (items[i : i + how.batch_size] for i in range(0, len(items), how.batch_size))
+def _in_batches(items, inference):
+    return (items[i : i + inference.batch_size] for i in range(0, len(items), inference.batch_size))
 
 
-def _both_ways(net, x, how):
+def _both_ways(net, x, inference):
     """Probabilities of the image, or the mean of its and its mirror's."""
     scores = [_forward(net, x)]
-    if how.flip:
+    if inference.flip:
         scores.append(F.flip(_forward(net, F.flip(x, axis=3)), axis=3))
-    if how.gluoncv:
+    if inference.gluoncv:
         return F.exp(sum(scores))
     return sum(F.softmax(score, axis=1) for score in scores) / len(scores)
 
@@ -196,5 +198,5 @@ def _padded(net, x, least):
             number, channels, height, width = x.shape
             size = (least - height, width) if axis == 2 else (height, least - width)
             black = np.zeros((number, *size, channels), np.uint8)
-            x = F.concat(x, image_input(black, *placement(net)), dim=axis)
+            x = F.concat(x, preprocess(black, *placement(net)), dim=axis)
     return x

@@ -42,8 +42,9 @@ def predict_large(
     """Segment an image file in windows, reading it and writing its mask by parts.
 
     ``mask``: a PNG, or a TIFF of tiles, which lies where a GeoTIFF lies; it appears when it is
-    whole, with a ``note`` in it. ``predictor.how`` has the windows' side (1024 by default) and
-    stride. ``trusted``: whether an image of a format that is decoded whole may have any size.
+    whole, with a ``note`` in it. ``predictor.inference`` has the side (1024 by default) and the
+    stride of the windows. ``trusted``: whether an image of a format that is decoded whole may
+    have any size.
 
     Raises FileNotFoundError or ValueError, naming the file, for
     what is no whole image, and OSError where the mask cannot be written.
@@ -65,13 +66,13 @@ class _Overview:
         self.image: list[np.ndarray] = []
         self.mask: list[np.ndarray] = []
         self.counts = np.zeros(predictor.meta.num_class, np.int64)
-        total = count_windows(rows.height, rows.width, predictor.how)
+        total = count_windows(rows.height, rows.width, predictor.inference)
         self.bar = tqdm(total=total, unit="window", desc=name, disable=None if name else True)
 
     def parts(self) -> Iterator[np.ndarray]:
         top = 0
         with self.bar:
-            for image, mask in mask_parts(self.rows, self._classes, self.predictor.how):
+            for image, mask in mask_parts(self.rows, self._classes, self.predictor.inference):
                 first = -top % self.step
                 self.image.append(image[first :: self.step, :: self.step].copy())
                 self.mask.append(mask[first :: self.step, :: self.step].copy())

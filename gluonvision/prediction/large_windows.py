@@ -17,31 +17,31 @@ _GRID = 32
 
 
 def mask_parts(
-    rows: Rows, classes_of: Callable[[np.ndarray], np.ndarray], how: Inference
+    rows: Rows, classes_of: Callable[[np.ndarray], np.ndarray], inference: Inference
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows of an image and of its mask, int32, from above: (uint8 (n, W, 3), (n, W)).
 
-    ``classes_of``: the mask of one window. ``how``: side and stride of the windows. Of each the
-    middle is kept, as wide as the stride; at the image's edges all.
+    ``classes_of``: the mask of one window. ``inference``: side and stride of the windows. Of
+    each the middle is kept, as wide as the stride; at the image's edges all.
 
     Holds the rows that a window covers and nothing else. Raises what ``rows`` raises.
     """
-    side = how.window or WINDOW
+    side = inference.window or WINDOW
     buffer = _Buffer(rows)
-    for top, first, last in cores(rows.height, side, how.stride):
+    for top, first, last in cores(rows.height, side, inference.stride):
         image = buffer.rows(top, min(top + side, rows.height))
         mask = np.empty((last - first, rows.width), np.int32)
-        for left, begin, end in cores(rows.width, side, how.stride):
+        for left, begin, end in cores(rows.width, side, inference.stride):
             window = np.ascontiguousarray(image[:, left : left + side])
             inner = classes_of(window)[first - top : last - top, begin - left : end - left]
             mask[:, begin:end] = inner
         yield image[first - top : last - top], mask
 
 
-def count_windows(height: int, width: int, how: Inference) -> int:
+def count_windows(height: int, width: int, inference: Inference) -> int:
     """How many windows ``mask_parts`` asks about."""
-    side = how.window or WINDOW
-    return len(cores(height, side, how.stride)) * len(cores(width, side, how.stride))
+    side = inference.window or WINDOW
+    return len(cores(height, side, inference.stride)) * len(cores(width, side, inference.stride))
 
 
 def cores(length: int, side: int, stride: float) -> list[tuple[int, int, int]]:

@@ -9,8 +9,8 @@ from typing import IO, Any
 import numpy as np
 
 from gluonvision.data.meta import Meta
-from gluonvision.utils import atomic
 from gluonvision.plots.masks import file_palette, mask_values
+from gluonvision.utils import atomic
 
 TIFF = (".tif", ".tiff")
 NOTE = "gluonvision"  # the keyword of a PNG's note

@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from gluonvision import backend
-from gluonvision.data.meta import Meta, get_meta
 from gluonvision.data.files.reading import picture_pixels, read_image
+from gluonvision.data.meta import Meta, get_meta
 from gluonvision.model_zoo import dataset_of, get_model
-from gluonvision.runs.artifacts import load_run, weights_of
-from gluonvision.prediction.inference import Inference, class_scores, classes
+from gluonvision.prediction.inference import Inference, class_scores, predict
 from gluonvision.prediction.large_read import rows_of
 from gluonvision.prediction.large_windows import LARGE, mask_parts
+from gluonvision.runs.artifacts import load_run, weights_of
 from gluonvision.utils import class_shares, get_mask, overlay
 
 PLAIN = Inference()
@@ -57,10 +57,10 @@ class Prediction:
 class Predictor:
     """Segments images by a net: ``predictor("example.jpg").overlay().save("overlay.png")``.
 
-    ``dataset`` says what the net's classes are: a name, or the facts themselves. ``how``: scales,
-    mirroring and windows. ``device``: ``backend.cpu()`` or ``backend.gpu(n)``; by default the first
-    GPU, or the CPU without one. ``precision``: 'fp32', 'bf16', 'fp16', 'int8' or 'auto':
-    int8 on CPUs where it makes the net about twice as fast (some 0.2 % of pixels change), else
+    ``dataset`` says what the net's classes are: a name, or the facts themselves. ``inference``:
+    scales, mirroring and windows. ``device``: ``backend.cpu()`` or ``backend.gpu(n)``; by
+    default the first GPU, or the CPU without one. ``precision``: 'fp32', 'bf16',
+    'fp16', 'int8' or 'auto': int8 on CPUs where it makes the net about twice as fast (some 0.2 % of pixels change), else
     fp32; see docs/prediction.md.
 
     Raises ValueError for arguments that do not fit.
@@ -70,11 +70,11 @@ class Predictor:
         self,
         net: Any,
         dataset: str | Meta,
-        how: Inference = PLAIN,
+        inference: Inference = PLAIN,
         device: Any = None,
         precision: str = "auto",
     ):
-        self.meta, self.how = get_meta(dataset), how
+        self.meta, self.inference = get_meta(dataset), inference
         self.device = _default_device() if device is None else device
         net.collect_params().reset_ctx(self.device)
         self.net = backend.prepare_inference(net, precision)
@@ -83,8 +83,8 @@ class Predictor:
     def load(cls, name_or_file: str | os.PathLike, **options) -> "Predictor":
         """A published model by its name, or a run by its weights' file or its folder.
 
-        ``options``: ``how``, ``device`` and ``precision``. Raises ValueError for an unknown name
-        and for files that do not fit, OSError for those that are not there, ``DownloadError``
+        ``options``: ``inference``, ``device`` and ``precision``. Raises ValueError for an unknown
+        name and for files that do not fit, OSError for those that are not there, ``DownloadError``
         where published weights are neither on this machine nor to be had.
         """
         weights = weights_of(name_or_file)
@@ -117,20 +117,20 @@ class Predictor:
     def _predict(self, pixels: np.ndarray, with_scores: bool) -> Prediction:
         if not with_scores:
             return Prediction(pixels, self._mask(pixels), self.meta)
-        scores = class_scores(self.net, pixels, self.how)
+        scores = class_scores(self.net, pixels, self.inference)
         mask = scores.argmax(0).astype(np.int32)
         return Prediction(pixels, mask, self.meta, scores)
 
     def _mask(self, pixels: np.ndarray) -> np.ndarray:
         height, width = pixels.shape[:2]
-        if height * width <= LARGE or self.how.window is not None:
-            return classes(self.net, pixels, self.how)
-        parts = mask_parts(rows_of(pixels), self.classes_of_window, self.how)
+        if height * width <= LARGE or self.inference.window is not None:
+            return predict(self.net, pixels, self.inference)
+        parts = mask_parts(rows_of(pixels), self.classes_of_window, self.inference)
         return np.concatenate([mask for _, mask in parts])
 
     def classes_of_window(self, window: np.ndarray) -> np.ndarray:
         """The mask of a part of an image that is seen whole: uint8 (H, W, 3) to int32 (H, W)."""
-        return classes(self.net, window, dataclasses.replace(self.how, window=None))
+        return predict(self.net, window, dataclasses.replace(self.inference, window=None))
 
 
 def pixels_of(image: Picture) -> np.ndarray:

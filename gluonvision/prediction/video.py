@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from gluonvision.data.meta import Meta
+from gluonvision.plots.masks import draw_legend
 from gluonvision.prediction.predictor import Prediction
 from gluonvision.utils import class_shares
-from gluonvision.plots.masks import draw_legend
 
 # What every OpenCV writes, and every player but a browser plays.
 _CODEC = "mp4v"

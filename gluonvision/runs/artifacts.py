@@ -14,8 +14,8 @@ from gluonvision.backend import parameters_file
 from gluonvision.data import dataset_meta
 from gluonvision.data.meta import Meta
 from gluonvision.model_zoo import get_segmentation_model, list_models, load_weights
+from gluonvision.runs.checkpoint import is_checkpoint
 from gluonvision.runs.config import TrainConfig
-from gluonvision.runs.checkpoint import is_state
 from gluonvision.utils import atomic
 from gluonvision.utils.hashing import file_digest
 
@@ -83,7 +83,7 @@ def run_weights(file_or_folder: str | os.PathLike) -> Path:
     """
     named = Path(file_or_folder)
     weights = named / WEIGHTS if named.is_dir() else named
-    if is_state(weights):
+    if is_checkpoint(weights):
         raise ValueError(
             f"{weights} is a state, to go on training from; name the weights of its run: "
             f"{weights.parent.parent / WEIGHTS}"

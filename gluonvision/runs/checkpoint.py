@@ -21,7 +21,9 @@ _HEADER = "gluonvision"
 SUPERSEDED = ".superseded"
 
 
-def save_state(folder: Path, step: int, arrays: Mapping[str, np.ndarray], header: dict) -> Path:
+def save_checkpoint(
+    folder: Path, step: int, arrays: Mapping[str, np.ndarray], header: dict
+) -> Path:
     """Write the state after ``step`` steps, whole or not at all; returns its file.
 
     ``header`` is what JSON can hold. Raises OSError, naming the last state that stands, where the
@@ -35,7 +37,7 @@ def save_state(folder: Path, step: int, arrays: Mapping[str, np.ndarray], header
         with atomic.replacing(path) as file:
             file.write(content)
     except OSError as error:
-        stands = list_states(folder)
+        stands = list_checkpoints(folder)
         kept = f"{stands[-1]} stands" if stands else "no state was saved before"
         raise OSError(
             error.errno,
@@ -46,7 +48,7 @@ def save_state(folder: Path, step: int, arrays: Mapping[str, np.ndarray], header
     return path
 
 
-def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     """The arrays and the header of a state.
 
     Raises FileNotFoundError, naming those that are there, and ValueError for a file that is
@@ -56,7 +58,7 @@ def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     if match is None:
         raise ValueError(f"{path} is not named as a state of a run; they lie in its states/")
     if not path.is_file():
-        there = ", ".join(other.name for other in list_states(path.parent)) or "none"
+        there = ", ".join(other.name for other in list_checkpoints(path.parent)) or "none"
         raise FileNotFoundError(f"{path}: no such state; in its folder there are: {there}")
     content = path.read_bytes()
     if _digest(content) != match[2]:
@@ -67,14 +69,14 @@ def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         raise ValueError(f"{path} is not the state of a run: {error}") from error
 
 
-def is_state(path: str | Path | None) -> bool:
+def is_checkpoint(path: str | Path | None) -> bool:
     """Whether a path is named as a state of a run."""
     return path is not None and _NAME.fullmatch(Path(path).name) is not None
 
 
-def list_states(folder: Path) -> list[Path]:
+def list_checkpoints(folder: Path) -> list[Path]:
     """The states of a folder, earliest first."""
-    found = [path for path in folder.glob("*.safetensors") if is_state(path)]
+    found = [path for path in folder.glob("*.safetensors") if is_checkpoint(path)]
     return sorted(found, key=lambda path: (step_of(path), path.name))
 
 
@@ -91,7 +93,7 @@ def remove_old(newest: Path, keep: int, best_step: int) -> None:
     Of a step that was saved twice, before its validation and after, the earlier one goes.
     """
     step = step_of(newest)
-    earlier = [path for path in list_states(newest.parent) if path != newest]
+    earlier = [path for path in list_checkpoints(newest.parent) if path != newest]
     old = [path for path in earlier if step_of(path) < step]
     spared = old[max(len(old) - keep + 1, 0) :]
     for path in earlier:
@@ -101,13 +103,13 @@ def remove_old(newest: Path, keep: int, best_step: int) -> None:
 
 def set_aside_later(path: Path) -> None:
     """Rename the states after ``path``, from which a run goes on, to ``*.superseded``."""
-    states = list_states(path.parent)
+    states = list_checkpoints(path.parent)
     for later in states[states.index(path) + 1 :]:
         later.rename(later.with_name(later.name + SUPERSEDED))
 
 
 def _way(path: Path) -> str:
-    earlier = [p for p in list_states(path.parent) if step_of(p) < step_of(path)]
+    earlier = [p for p in list_checkpoints(path.parent) if step_of(p) < step_of(path)]
     if not earlier:
         return "there is none before it: begin anew with --overwrite"
     return f"go on from the one before it: --resume {earlier[-1]}"

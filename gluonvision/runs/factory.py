@@ -11,12 +11,12 @@ from gluonvision.data.loading.forked_workers import can_fork
 from gluonvision.loss import get_loss
 from gluonvision.model_zoo import FCN, get_segmentation_model, load_weights
 from gluonvision.model_zoo.backbones.base import OUTPUT_STRIDES
-from gluonvision.model_zoo.weights.importers import find_pretrained
 from gluonvision.model_zoo.segmentation.families import FAMILIES, check_names
+from gluonvision.model_zoo.weights.importers import find_pretrained
 from gluonvision.runs.artifacts import check_weights, model_options
+from gluonvision.runs.checkpoint import is_checkpoint
 from gluonvision.runs.config import TrainConfig
 from gluonvision.runs.run_folder import RunFolder
-from gluonvision.runs.checkpoint import is_state
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def check(config: TrainConfig, num_devices: int) -> int:
 
 
 def _check_start(config):
-    goes_on = start_weights(config) or RunFolder(config).start_state()
+    goes_on = start_weights(config) or RunFolder(config).start_checkpoint()
     if config.start_epoch and not goes_on:
         raise ValueError(
             f"start_epoch={config.start_epoch} is the epoch of --resume's weights, and none are "
@@ -152,14 +152,14 @@ def build_model(config: TrainConfig, devices: list):
 
 def _base_weights(config) -> str | bool:
     """The backbone's file, True for ImageNet's, False where other weights replace them anyway."""
-    if start_weights(config) or RunFolder(config).start_state():
+    if start_weights(config) or RunFolder(config).start_checkpoint():
         return False
     return config.backbone_weights or config.pretrained_base
 
 
 def start_weights(config: TrainConfig) -> str | None:
     """The file of weights that ``resume`` names, unless it names a state or none."""
-    return None if config.resume == "auto" or is_state(config.resume) else config.resume
+    return None if config.resume == "auto" or is_checkpoint(config.resume) else config.resume
 
 
 def build_loss(config: TrainConfig, dataset):

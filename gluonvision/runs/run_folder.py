@@ -37,12 +37,12 @@ class RunFolder:
         self.config, self.path = config, config.folder
         self.states = self.path / "states"
 
-    def start_state(self) -> Path | None:
+    def start_checkpoint(self) -> Path | None:
         """The state to go on from, None for a run that begins."""
         resume = self.config.resume
-        if resume is not None and checkpoint.is_state(resume):
+        if resume is not None and checkpoint.is_checkpoint(resume):
             return Path(resume)
-        found = checkpoint.list_states(self.states) if resume == "auto" else []
+        found = checkpoint.list_checkpoints(self.states) if resume == "auto" else []
         return found[-1] if found else None
 
     @contextlib.contextmanager
@@ -60,7 +60,7 @@ class RunFolder:
         """The weights that the run in this folder was begun from, None without one or without."""
         path = self.path / CONFIG
         resume = TrainConfig.from_json(path).resume if path.is_file() else None
-        return None if resume == "auto" or checkpoint.is_state(resume) else resume
+        return None if resume == "auto" or checkpoint.is_checkpoint(resume) else resume
 
     def prepare(self, num_images: int) -> None:
         """Make the folder fit for the run, before anything is trained on ``num_images``.
@@ -68,9 +68,9 @@ class RunFolder:
         Raises FileExistsError where another run would be overwritten, and ValueError for a state
         that is damaged or of another configuration or data set; nothing is changed then.
         """
-        config, state = self.config, self.start_state()
+        config, state = self.config, self.start_checkpoint()
         if state is not None:
-            _, header = checkpoint.read_state(state)
+            _, header = checkpoint.read_checkpoint(state)
             self._check_config(state, header["config"])
             self._check_data(state, header["batches"]["length"], num_images)
             config = dataclasses.replace(config, resume=self.first_weights() or config.resume)
@@ -85,15 +85,17 @@ class RunFolder:
             save_classes(config)
         self._note_environment()
 
-    def save_state(self, step: int, arrays: dict[str, np.ndarray], header: dict, best: int) -> None:
+    def save_checkpoint(
+        self, step: int, arrays: dict[str, np.ndarray], header: dict, best: int
+    ) -> None:
         """Write a state, and remove those that are too many."""
         header = header | {"config": self.config.lasting()}
-        newest = checkpoint.save_state(self.states, step, arrays, header)
+        newest = checkpoint.save_checkpoint(self.states, step, arrays, header)
         checkpoint.remove_old(newest, self.config.keep, best)
 
-    def last_state(self) -> str:
+    def last_checkpoint(self) -> str:
         """What there is to go on from, as the end of a sentence."""
-        found = checkpoint.list_states(self.states)
+        found = checkpoint.list_checkpoints(self.states)
         return f"{found[-1]} stands" if found else "no state was saved before"
 
     def save_weights(self, arrays: dict[str, np.ndarray], name: str = WEIGHTS) -> None:
@@ -128,7 +130,7 @@ class RunFolder:
                     leftover.unlink()
 
     def _is_used(self) -> bool:
-        return (self.path / WEIGHTS).exists() or bool(checkpoint.list_states(self.states))
+        return (self.path / WEIGHTS).exists() or bool(checkpoint.list_checkpoints(self.states))
 
     def _move_aside(self) -> None:
         if not self.config.overwrite:

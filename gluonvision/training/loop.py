@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gluonvision import backend
+from gluonvision.evaluation.whole_images import evaluate
+from gluonvision.plots.prediction_grid import draw_predictions
+from gluonvision.prediction.inference import predict
 from gluonvision.runs import factory
 from gluonvision.runs.artifacts import BEST, WEIGHTS
+from gluonvision.runs.checkpoint import read_checkpoint
 from gluonvision.runs.config import TrainConfig
-from gluonvision.evaluation.whole_images import evaluate
-from gluonvision.segmentation.predict import predict
-from gluonvision.plots.prediction_grid import draw_predictions
 from gluonvision.runs.run_folder import RunFolder
 from gluonvision.runs.run_log import RunLog, read_log
-from gluonvision.runs.checkpoint import read_state
-from gluonvision.training.stopping import STOPPING, Interrupted, stop_requests
 from gluonvision.training.lr_schedule import poly
+from gluonvision.training.stopping import STOPPING, Interrupted, stop_requests
 from gluonvision.utils.progress import progress_bar
 
 # Losses are read so many steps late, that a GPU always has a step to do.
@@ -41,7 +41,7 @@ def train(config: TrainConfig) -> Path:
     """
     num_devices = backend.device_count(config.ngpus, config.no_cuda)
     folder = RunFolder(config)
-    if config.resume == "auto" and folder.start_state() is None:
+    if config.resume == "auto" and folder.start_checkpoint() is None:
         # Stopped before its first state, it begins where it began.
         config = dataclasses.replace(config, resume=folder.first_weights() or "auto")
         folder = RunFolder(config)
@@ -110,7 +110,7 @@ class _Run:
         self._say_what_begins(training)
 
     def _say_what_begins(self, training):
-        state, weights = self.folder.start_state(), factory.start_weights(self.config)
+        state, weights = self.folder.start_checkpoint(), factory.start_weights(self.config)
         begun = f"from {state or weights}" if state or weights else "anew"
         devices = backend.world_size() * len(self.devices)
         if not self.is_first:
@@ -165,7 +165,7 @@ class _Run:
         parts = self._parts(images, labels)
         counts = [self.loss.count(label) for _, label in parts]
         asked = [float(stop.number == number) for number in STOPPING]
-        total, *asked = backend.all_sum([sum(counts), *asked])
+        total, *asked = backend.all_reduce_sum([sum(counts), *asked])
         # What dropout draws depends on seed, step and process alone: a state need not hold it.
         backend.reseed(self.config.seed, step, backend.rank())
         rate = poly(step, self.total, self.config.lr, warmup=self.config.warmup)
@@ -186,13 +186,13 @@ class _Run:
 
     def _on_devices(self, parts):
         for (images, labels), device in zip(parts, itertools.cycle(self.devices)):
-            yield backend.image_input(images, device, self.dtype), backend.array(labels, device)
+            yield backend.preprocess(images, device, self.dtype), backend.array(labels, device)
 
     def _read_losses(self, late: int = 0):
         """Read and note all losses but the last ``late``; FloatingPointError for one not finite."""
         while len(self._sent) > late:
             sent = self._sent.popleft()
-            value = float(backend.all_sum(float(backend.as_numpy(sent.loss).sum())))
+            value = float(backend.all_reduce_sum(float(backend.as_numpy(sent.loss).sum())))
             if not np.isfinite(value):
                 raise self._stopped(sent.step, f"the loss of step {sent.step} is {value}")
             self.progress.loss_sum += value
@@ -209,8 +209,9 @@ class _Run:
         rate = poly(step, self.total, self.config.lr, warmup=self.config.warmup)
         files = "\n  ".join(map(str, self.batches.files(*divmod(step, len(self.batches)))))
         return FloatingPointError(
-            f"{what}, at learning rate {rate:.3g}; training stops, and {self.folder.last_state()}. "
-            "A smaller --lr, a --warmup or --clip-norm may help, or something is wrong with a file "
+            f"{what}, at learning rate {rate:.3g}; training stops, and "
+            f"{self.folder.last_checkpoint()}. A smaller --lr, a --warmup or --clip-norm may "
+            "help, or something is wrong with a file "
             f"of the batch:\n  {files}"
         )
 
@@ -231,17 +232,17 @@ class _Run:
             "progress": dataclasses.asdict(progress),
             "batches": self.batches.state_dict(),
         }
-        self.folder.save_state(progress.step, arrays, header, progress.best_step)
+        self.folder.save_checkpoint(progress.step, arrays, header, progress.best_step)
         self.folder.save_weights(self.trainer.averaged_parameters() or weights)
         self._time = time.monotonic()
 
     def _restored(self) -> _Progress:
         """The progress to go on from, everything else being put where it was then."""
-        path = self.folder.start_state()
+        path = self.folder.start_checkpoint()
         if path is None:
             first = self.config.start_epoch * len(self.batches)
             return _Progress(step=first, validated=first)
-        arrays, header = read_state(path)
+        arrays, header = read_checkpoint(path)
         backend.set_parameters(self.net, _below("net/", arrays), source=str(path))
         self.trainer.load_state(_below("trainer/", arrays))
         self.batches.load_state_dict(header["batches"])

@@ -1,25 +1,18 @@
 """Helpers below everything else. Names are imported when first used: some need image libraries."""
 
-import importlib
 from typing import TYPE_CHECKING
 
+from gluonvision.utils.lazy import lazy_names
+
 if TYPE_CHECKING:
-    from gluonvision.utils.arrays import to_labels, to_numpy
     from gluonvision.plots.masks import (
         class_shares,
         get_color_pallete,
         get_mask,
         overlay,
     )
+    from gluonvision.utils.arrays import to_labels, to_numpy
 
-_HOMES = {
-    "to_labels": "gluonvision.utils.arrays",
-    "to_numpy": "gluonvision.utils.arrays",
-    "class_shares": "gluonvision.plots.masks",
-    "get_color_pallete": "gluonvision.plots.masks",
-    "get_mask": "gluonvision.plots.masks",
-    "overlay": "gluonvision.plots.masks",
-}
 
 __all__ = [
     "class_shares",
@@ -30,8 +23,14 @@ __all__ = [
     "to_numpy",
 ]
 
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "to_labels": "gluonvision.utils.arrays",
+        "to_numpy": "gluonvision.utils.arrays",
+        "class_shares": "gluonvision.plots.masks",
+        "get_color_pallete": "gluonvision.plots.masks",
+        "get_mask": "gluonvision.plots.masks",
+        "overlay": "gluonvision.plots.masks",
+    },
+)

@@ -2,10 +2,10 @@
 
 import os
 
-_MENDABLE = (ValueError, OSError, FloatingPointError)
+_USER_ERRORS = (ValueError, OSError, FloatingPointError)
 
 
-def is_mendable(error: BaseException) -> bool:
+def is_user_error(error: BaseException) -> bool:
     """Whether an error is a user's to mend, by what its message says, and not a fault of ours.
 
     Never with ``GLUONVISION_TRACEBACK`` set, by which one asks where errors come from.
@@ -13,7 +13,7 @@ def is_mendable(error: BaseException) -> bool:
     if os.environ.get("GLUONVISION_TRACEBACK"):
         return False
     is_own = type(error).__module__.partition(".")[0] == "gluonvision"
-    return is_own or isinstance(error, _MENDABLE) or _is_missing_package(error)
+    return is_own or isinstance(error, _USER_ERRORS) or _is_missing_package(error)
 
 
 def _is_missing_package(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from gluonvision.utils.errors import is_mendable
+from gluonvision.utils.errors import is_user_error
 
 # How long the others may take to say why they end too, once one has failed: seconds.
 _GRACE = 2.0
@@ -34,7 +34,7 @@ class WorkerError(RuntimeError):
 class _Failure(NamedTuple):
     when: float
     text: str
-    is_mendable: bool = False
+    is_user_error: bool = False
 
 
 # What this process, a worker, was sent by its parent: see passed_on.
@@ -77,9 +77,9 @@ class _Worker:
         """Why it failed, if it has."""
         self.receive()
         if self.outcome is not None and self.outcome[0] == "raised":
-            _, when, told, can_be_mended = self.outcome
-            between = ": " if can_be_mended else " failed:\n"
-            return _Failure(when, f"{name}{between}{told}", can_be_mended)
+            _, when, told, is_user_error = self.outcome
+            between = ": " if is_user_error else " failed:\n"
+            return _Failure(when, f"{name}{between}{told}", is_user_error)
         if self.process.exitcode in (0, None):
             return None
         return _Failure(0.0, f"{name} {manner_of_death(self.process.exitcode)}")
@@ -137,7 +137,7 @@ def _told(workers, failures) -> str:
 
     Where a user can mend the cause, it says all that there is to say.
     """
-    if failures[0].is_mendable:
+    if failures[0].is_user_error:
         return failures[0].text
     end = time.monotonic() + _GRACE
     while len(failures) < len(workers) and time.monotonic() < end:
@@ -194,9 +194,9 @@ def _child(work, argument, environment, result, lifeline):
     try:
         result.send(("returned", work(argument)))
     except BaseException as error:
-        when, can_be_mended = time.monotonic(), is_mendable(error)
-        told = str(error) if can_be_mended else traceback.format_exc()
-        result.send(("raised", when, told, can_be_mended))
+        when, is_users = time.monotonic(), is_user_error(error)
+        message = str(error) if is_users else traceback.format_exc()
+        result.send(("raised", when, message, is_users))
         _exit(1)
     _exit(0)
 

@@ -16,10 +16,13 @@ from mxnet.context import num_gpus
 from mxnet.gluon import HybridBlock
 
 from gluonvision.backend.mxnet import init, layers as nn, measuring
-from gluonvision.backend.mxnet.arrays import array, as_numpy, image_input, reseed, seed
-from gluonvision.backend.mxnet.export import EXPORT_FORMS, read_graph, write_graph
-from gluonvision.backend.mxnet.coarse_scores import at_label_size, label_log_probability
-from gluonvision.backend.mxnet.inference import prepare_inference
+from gluonvision.backend.mxnet.arrays import array, as_numpy, preprocess, reseed, seed
+from gluonvision.backend.mxnet.export import EXPORT_FORMATS, read_graph, write_graph
+from gluonvision.backend.mxnet.logits import (
+    at_label_size,
+    label_log_probability,
+    prepare_inference,
+)
 from gluonvision.backend.mxnet.parameters import (
     get_gradients,
     get_parameters,
@@ -29,7 +32,7 @@ from gluonvision.backend.mxnet.parameters import (
     set_parameters,
 )
 from gluonvision.backend.mxnet.processes import (
-    all_sum,
+    all_reduce_sum,
     device_count,
     devices,
     launch,
@@ -37,40 +40,3 @@ from gluonvision.backend.mxnet.processes import (
     world_size,
 )
 from gluonvision.backend.mxnet.training import Trainer, evaluate, predicted_classes
-
-__all__ = [
-    "EXPORT_FORMS",
-    "F",
-    "HybridBlock",
-    "Trainer",
-    "all_sum",
-    "array",
-    "as_numpy",
-    "at_label_size",
-    "cpu",
-    "device_count",
-    "devices",
-    "evaluate",
-    "get_gradients",
-    "get_parameters",
-    "gpu",
-    "image_input",
-    "init",
-    "initialize",
-    "label_log_probability",
-    "launch",
-    "measuring",
-    "nn",
-    "num_gpus",
-    "parameter_shapes",
-    "placement",
-    "predicted_classes",
-    "prepare_inference",
-    "rank",
-    "read_graph",
-    "reseed",
-    "seed",
-    "set_parameters",
-    "world_size",
-    "write_graph",
-]

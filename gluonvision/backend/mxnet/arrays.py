@@ -18,7 +18,7 @@ def as_numpy(data: mx.nd.NDArray) -> np.ndarray:
     return data.asnumpy()
 
 
-def image_input(images: np.ndarray, ctx=None, dtype: str = "float32") -> mx.nd.NDArray:
+def preprocess(images: np.ndarray, ctx=None, dtype: str = "float32") -> mx.nd.NDArray:
     """uint8 images (N, H, W, C) as a normalized input (N, C, H, W), computed on the device.
 
     Three channels are normalized by ImageNet's statistics; another number is scaled to [-1, 1].

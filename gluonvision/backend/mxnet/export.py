@@ -9,13 +9,13 @@ import mxnet as mx
 import numpy as np
 
 # What can be written, and how its file's name ends; the parameters lie beside the symbol.
-EXPORT_FORMS = {"mxnet": "-symbol.json"}
+EXPORT_FORMATS = {"mxnet": "-symbol.json"}
 INPUT = "data"
 
 
 def write_graph(
     net,
-    form: str,
+    format: str,
     path: Path,
     example: np.ndarray,
     axes: Mapping[int, str],
@@ -40,7 +40,7 @@ def write_graph(
     path.write_text(json.dumps(symbol, indent=2))
 
 
-def read_graph(form: str, path: Path) -> Callable[[np.ndarray], np.ndarray]:
+def read_graph(format: str, path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """What the files of ``write_graph`` compute: an array to an array, on the CPU."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -49,4 +49,4 @@ def read_graph(form: str, path: Path) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _stem(path: Path) -> str:
-    return str(path).removesuffix(EXPORT_FORMS["mxnet"])
+    return str(path).removesuffix(EXPORT_FORMATS["mxnet"])

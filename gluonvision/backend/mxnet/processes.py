@@ -39,6 +39,6 @@ def devices(number: int | None = None, no_cuda: bool = False) -> list[mx.Context
     return [kind(i) for i in range(device_count(number, no_cuda))]
 
 
-def all_sum(values) -> np.ndarray:
+def all_reduce_sum(values) -> np.ndarray:
     """The sum of an array over all processes: itself."""
     return np.asarray(values)

@@ -20,15 +20,15 @@ _KVSTORES = ("device", "local", "nccl")
 _OTHER_BACKEND = "or take the PyTorch backend (GLUONVISION_BACKEND=torch)"
 
 
-def _wide(scores: mx.nd.NDArray) -> mx.nd.NDArray:
+def _wide(logits: mx.nd.NDArray) -> mx.nd.NDArray:
     """Half precision as float32: a sum over an image's pixels passes float16's range."""
-    return scores.astype("float32") if scores.dtype == np.float16 else scores
+    return logits.astype("float32") if logits.dtype == np.float16 else logits
 
 
 class Trainer:
     """Trains a net on the devices that it is on.
 
-    ``loss`` is called as ``loss(scores, label)``, or ``loss(scores, aux_scores, label)`` if the
+    ``loss`` is called as ``loss(logits, label)``, or ``loss(logits, aux_logits, label)`` if the
     net has an auxiliary head, and gives one number. ``compile`` hybridizes the net. Raises
     ValueError for options that MXNet has not.
     """
@@ -98,9 +98,9 @@ class Trainer:
             # only, and has one only if the input has a gradient.
             x.attach_grad()
             with mx.autograd.record():
-                scores = self.net(x)
-                scores = scores if isinstance(scores, tuple | list) else (scores,)
-                loss = self.loss(*map(_wide, scores), label) * share
+                logits = self.net(x)
+                logits = logits if isinstance(logits, tuple | list) else (logits,)
+                loss = self.loss(*map(_wide, logits), label) * share
             loss.backward()
             total = total + loss.detach()
         return total
@@ -190,8 +190,8 @@ def evaluate(net, x):
 
 
 def predicted_classes(net, x) -> np.ndarray:
-    """The class of each pixel of an input, int32 (N, H, W), by the net's first scores."""
-    scores = evaluate(net, x)
-    if isinstance(scores, tuple | list):  # an auxiliary head's scores come second
-        scores = scores[0]
-    return as_numpy(mx.nd.argmax(scores, 1)).astype(np.int32)
+    """The class of each pixel of an input, int32 (N, H, W), by the net's first logits."""
+    logits = evaluate(net, x)
+    if isinstance(logits, tuple | list):  # an auxiliary head's logits come second
+        logits = logits[0]
+    return as_numpy(mx.nd.argmax(logits, 1)).astype(np.int32)

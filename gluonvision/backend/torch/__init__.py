@@ -9,14 +9,14 @@ from gluonvision.backend.torch.arrays import (
     as_numpy,
     cpu,
     gpu,
-    image_input,
     num_gpus,
+    preprocess,
     reseed,
     seed,
 )
 from gluonvision.backend.torch.block import HybridBlock
+from gluonvision.backend.torch.export import EXPORT_FORMATS, read_graph, write_graph
 from gluonvision.backend.torch.kernels.coarse_logits import at_label_size, label_log_probability
-from gluonvision.backend.torch.export import EXPORT_FORMS, read_graph, write_graph
 from gluonvision.backend.torch.kernels.prepared_inference import prepare_inference
 from gluonvision.backend.torch.parameters import (
     get_gradients,
@@ -27,7 +27,7 @@ from gluonvision.backend.torch.parameters import (
     set_parameters,
 )
 from gluonvision.backend.torch.processes import (
-    all_sum,
+    all_reduce_sum,
     device_count,
     devices,
     launch,
@@ -35,40 +35,3 @@ from gluonvision.backend.torch.processes import (
     world_size,
 )
 from gluonvision.backend.torch.training import Trainer, evaluate, predicted_classes
-
-__all__ = [
-    "EXPORT_FORMS",
-    "F",
-    "HybridBlock",
-    "Trainer",
-    "all_sum",
-    "array",
-    "as_numpy",
-    "at_label_size",
-    "cpu",
-    "device_count",
-    "devices",
-    "evaluate",
-    "get_gradients",
-    "get_parameters",
-    "gpu",
-    "image_input",
-    "init",
-    "initialize",
-    "label_log_probability",
-    "launch",
-    "measuring",
-    "nn",
-    "num_gpus",
-    "parameter_shapes",
-    "placement",
-    "predicted_classes",
-    "prepare_inference",
-    "rank",
-    "read_graph",
-    "reseed",
-    "seed",
-    "set_parameters",
-    "world_size",
-    "write_graph",
-]

@@ -56,7 +56,7 @@ def as_numpy(tensor: torch.Tensor) -> np.ndarray:
     return tensor.cpu().numpy().copy()
 
 
-def image_input(images: np.ndarray, ctx=None, dtype: str = "float32") -> torch.Tensor:
+def preprocess(images: np.ndarray, ctx=None, dtype: str = "float32") -> torch.Tensor:
     """uint8 images (N, H, W, C) as a normalized input (N, C, H, W), computed on the device.
 
     Three channels are normalized by ImageNet's statistics; another number is scaled to [-1, 1].

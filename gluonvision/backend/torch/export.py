@@ -14,20 +14,20 @@ from gluonvision.backend.torch.arrays import as_numpy
 from gluonvision.backend.torch.training import evaluation_mode
 
 # What can be written, and how its file's name ends.
-EXPORT_FORMS = {"onnx": ".onnx", "torch-export": ".pt2"}
+EXPORT_FORMATS = {"onnx": ".onnx", "torch-export": ".pt2"}
 INPUT, OUTPUT = "image", "output"
 
 
 def write_graph(
     net: torch.nn.Module,
-    form: str,
+    format: str,
     path: Path,
     example: np.ndarray,
     axes: Mapping[int, str],
     facts: Mapping[str, str],
     opset: int | None = None,
 ) -> None:
-    """Write ``net``, in evaluation mode, to ``path`` as one of ``EXPORT_FORMS``.
+    """Write ``net``, in evaluation mode, to ``path`` as one of ``EXPORT_FORMATS``.
 
     ``example``: an input of the net, of batch and sides above 1; ``axes``: which of its axes stay
     open, and what they are called. ``facts`` become the file's metadata. ``opset``: ONNX's, by
@@ -35,24 +35,24 @@ def write_graph(
 
     Raises ValueError where a package is missing or this torch cannot do it.
     """
-    if form == "onnx":
+    if format == "onnx":
         _check_onnx()
     with evaluation_mode(net), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own parts about each other
         program = _program(net, torch.tensor(example), axes)
-        if form == "torch-export":
+        if format == "torch-export":
             torch.export.save(program, path, extra_files=dict(facts))
         else:
             _write_onnx(program, path, axes, facts, opset)
 
 
-def read_graph(form: str, path: Path) -> Callable[[np.ndarray], np.ndarray]:
+def read_graph(format: str, path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """What a file of ``write_graph`` computes: an array to an array, on the CPU.
 
     An ONNX file is run by onnxruntime. A file of torch-export is unpickled by torch: read none
     from elsewhere.
     """
-    if form == "onnx":
+    if format == "onnx":
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -74,7 +74,7 @@ def devices(number: int | None = None, no_cuda: bool = False) -> list[torch.devi
     return [gpu(int(os.environ.get("LOCAL_RANK", 0)) if dist.is_initialized() else 0)]
 
 
-def all_sum(values) -> np.ndarray:
+def all_reduce_sum(values) -> np.ndarray:
     """The sum of an array over all processes, on the host: float64, or int64 for whole numbers."""
     values = np.asarray(values)
     if world_size() == 1:

@@ -9,25 +9,25 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from gluonvision.backend.torch.arrays import as_numpy
-from gluonvision.backend.torch.kernels.coarse_logits import classes_at, gives_coarse_scores
+from gluonvision.backend.torch.kernels.coarse_logits import classes_at
 from gluonvision.backend.torch.optimizers import build_optimizer
 from gluonvision.backend.torch.parameters import named_slots, unwrapped
-from gluonvision.backend.torch.processes import all_sum, world_size
+from gluonvision.backend.torch.processes import all_reduce_sum, world_size
 from gluonvision.backend.trainer_options import TrainerOptions, ema_share
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def _wide(scores: torch.Tensor) -> torch.Tensor:
+def _wide(logits: torch.Tensor) -> torch.Tensor:
     """Half precision as float32: a sum over an image's pixels passes float16's range."""
-    return scores.float() if scores.dtype in _HALF.values() else scores
+    return logits.float() if logits.dtype in _HALF.values() else logits
 
 
 class Trainer:
     """Trains a net: on this process's device, and together with the other processes' if there are.
 
-    ``loss`` is called as ``loss(scores, label)``, or ``loss(scores, aux_scores, label)`` if the
-    net has an auxiliary head, and gives one number. With ``fused_loss`` the scores are those before
+    ``loss`` is called as ``loss(logits, label)``, or ``loss(logits, aux_logits, label)`` if the
+    net has an auxiliary head, and gives one number. With ``fused_loss`` the logits are those before
     the resize to the images, where net and loss can do so and resize alike.
     """
 
@@ -55,7 +55,7 @@ class Trainer:
     def step(self, x, label, learning_rate: float) -> float:
         """Forward, loss, backward and update on one batch; returns the loss before the update."""
         own = self.update([(x, label)], [1 / world_size()], learning_rate)
-        return float(all_sum(float(as_numpy(own))))
+        return float(all_reduce_sum(float(as_numpy(own))))
 
     def update(self, parts: Iterable[tuple], shares: Sequence[float], learning_rate: float):
         """One update from the gradients of several parts of a batch, each an (x, label).
@@ -86,12 +86,12 @@ class Trainer:
             x = x.contiguous(memory_format=torch.channels_last)
         half = _HALF.get(self.options.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
-            scores = self._forward(x, **self._net_options)
-        scores = scores if isinstance(scores, tuple) else (scores,)
-        return self.loss(*map(_wide, scores), label)
+            logits = self._forward(x, **self._net_options)
+        logits = logits if isinstance(logits, tuple) else (logits,)
+        return self.loss(*map(_wide, logits), label)
 
     def _can_fuse(self):
-        if not self.options.fused_loss or not gives_coarse_scores(self.net):
+        if not self.options.fused_loss or not gives_coarse_logits(self.net):
             return False
         return getattr(self.loss, "align_corners", None) == self.net.align_corners
 
@@ -201,12 +201,17 @@ def evaluation_mode(net):
             module.training = True
 
 
+def gives_coarse_logits(net) -> bool:
+    """Whether ``net(x, coarse=True)`` returns logits before they are resized to the image."""
+    return getattr(unwrapped(net), "gives_coarse_logits", False)
+
+
 def predicted_classes(net, x) -> np.ndarray:
-    """The class of each pixel of an input, int32 (N, H, W), by the net's first scores."""
-    is_coarse = gives_coarse_scores(net)
-    scores = evaluate(net, x, **({"coarse": True} if is_coarse else {}))
-    if isinstance(scores, tuple):  # an auxiliary head's scores come second
-        scores = scores[0]
+    """The class of each pixel of an input, int32 (N, H, W), by the net's first logits."""
+    is_coarse = gives_coarse_logits(net)
+    logits = evaluate(net, x, **({"coarse": True} if is_coarse else {}))
+    if isinstance(logits, tuple):  # an auxiliary head's logits come second
+        logits = logits[0]
     if is_coarse:
-        return as_numpy(classes_at(scores, x.shape[2:], unwrapped(net).align_corners))
-    return as_numpy(scores.argmax(1).int())
+        return as_numpy(classes_at(logits, x.shape[2:], unwrapped(net).align_corners))
+    return as_numpy(logits.argmax(1).int())

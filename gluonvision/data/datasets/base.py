@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from gluonvision.data.transforms.augment import check_ratio, random_transform
+from gluonvision.data.files.reading import read_image, read_labels
 from gluonvision.data.meta import Meta, get_meta
-from gluonvision.data.files.reading import IGNORED, read_image, read_labels, read_mask
-
-__all__ = ["IGNORED", "MODES", "SegmentationDataset", "read_image", "read_mask"]
+from gluonvision.data.transforms.augment import check_ratio, random_transform
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gluonvision.data.datasets.base import MODES, SegmentationDataset
-from gluonvision.data.datasets.pairs import pairs_of_folders
 from gluonvision.data.datasets.locations import Place, check_split, find
+from gluonvision.data.datasets.pairs import pairs_of_folders
 
 PLACE = Place(
     title="CamVid",

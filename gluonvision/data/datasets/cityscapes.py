@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gluonvision.data.datasets.base import MODES, SegmentationDataset
-from gluonvision.data.meta import CITYSCAPES_LABEL_IDS, Meta
 from gluonvision.data.datasets.locations import Place, check_split, files, find, listed
+from gluonvision.data.meta import CITYSCAPES_LABEL_IDS, Meta
 
 PLACE = Place(
     title="Cityscapes",

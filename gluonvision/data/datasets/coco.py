@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gluonvision.data.datasets.base import IGNORED, SegmentationDataset
-from gluonvision.data.meta import COCO_NAMES_OF_VOC, Meta, get_meta
+from gluonvision.data.datasets.base import SegmentationDataset
 from gluonvision.data.datasets.locations import Place, check_split, files, find
+from gluonvision.data.files.reading import IGNORED
 from gluonvision.data.files.rle import decode
+from gluonvision.data.meta import COCO_NAMES_OF_VOC, Meta, get_meta
 
 PLACE = Place(
     title="COCO", folder="coco", inner=("coco", "."), proof="annotations", script="mscoco"

@@ -6,8 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gluonvision.data.datasets.base import MODES, SegmentationDataset
+from gluonvision.data.datasets.pairs import (
+    Pair,
+    check_flat,
+    images_of,
+    pairs_of_folders,
+    pairs_of_list,
+)
 from gluonvision.data.meta import Meta, voc_palette
-from gluonvision.data.datasets.pairs import Pair, check_flat, images_of, pairs_of_folders, pairs_of_list
 
 MASK_FORMATS = ("indices", "colours")
 _FACTS = ("names", "palette", "values", "mask_format", "ignored_value", "ignored_colour")

@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gluonvision.data.datasets.locations import default_folder
 from gluonvision.data.download.archives import SOURCES, Archive, Source
 from gluonvision.data.download.extract import extract, is_archive
-from gluonvision.data.datasets.locations import default_folder
 from gluonvision.utils.download import download, verify_checksum
 
 

@@ -53,11 +53,11 @@ _RECORD = struct.Struct("qqq8x")  # number, start and size of what was written o
 
 
 def can_fork() -> bool:
-    """Whether ``read_ahead`` works here: on Linux, but for daemons of multiprocessing."""
+    """Whether ``prefetch`` works here: on Linux, but for daemons of multiprocessing."""
     return sys.platform == "linux" and not current_process().daemon
 
 
-def read_ahead(
+def prefetch(
     load: Load, numbers: range, workers: int, files: Callable[[int], list]
 ) -> Generator[Any, None, None]:
     """``load(number, empty)`` of every number, in order, two ahead for each of the ``workers``.

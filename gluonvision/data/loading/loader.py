@@ -20,7 +20,7 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from gluonvision.data.loading.forked_workers import can_fork, read_ahead
+from gluonvision.data.loading.forked_workers import can_fork, prefetch
 from gluonvision.data.loading.sampler import Sampler
 
 _LAST_BATCH = ("keep", "discard")
@@ -158,7 +158,7 @@ class DataLoader:
             return self._named(self._indices(order, number))
 
         load = partial(self._load_seeded, order, epoch)
-        return read_ahead(load, numbers, self.num_workers, files)
+        return prefetch(load, numbers, self.num_workers, files)
 
     def _in_threads(self, load: Callable, numbers: range) -> Generator[tuple, None, None]:
         pool, following = ThreadPoolExecutor(self.num_workers), iter(numbers)

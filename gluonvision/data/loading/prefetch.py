@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 _AHEAD = 8
 
 
-def map_ahead(
+def prefetch_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
     """``function`` of every item in the items' order, a bounded number of them ahead.

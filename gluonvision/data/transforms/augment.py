@@ -20,7 +20,12 @@ import cv2
 import numpy as np
 
 from gluonvision.data.transforms import warp
-from gluonvision.data.transforms.photometric import UNCHANGED, Photometric, distort, draw_photometric
+from gluonvision.data.transforms.photometric import (
+    UNCHANGED,
+    Photometric,
+    distort,
+    draw_photometric,
+)
 
 _REDRAWS = 10
 

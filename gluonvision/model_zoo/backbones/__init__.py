@@ -12,8 +12,8 @@ from gluonvision.model_zoo.backbones.dilated_resnet import (
 from gluonvision.model_zoo.backbones.mobilenet import MobileNetV2
 from gluonvision.model_zoo.backbones.residual import LAYERS
 from gluonvision.model_zoo.backbones.resnet import BasicBlock, Bottleneck, ResNetV1
-from gluonvision.model_zoo.weights.importers import find_pretrained, load_weights
 from gluonvision.model_zoo.registry import register_model
+from gluonvision.model_zoo.weights.importers import find_pretrained, load_weights
 
 # What a file has of a classifier that a backbone may go without, the last two by legacy names.
 _CLASSIFIER = ("fc.", "bn2.", "classifier.", "features.18.", "dense0_", "batchnorm2_")

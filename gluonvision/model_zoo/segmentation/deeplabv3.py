@@ -58,7 +58,7 @@ class ASPP(HybridBlock):
 
 
 class DeepLabHead(HybridBlock):
-    """ASPP and classifier: (N, C, H, W) to scores (N, nclass, H, W)."""
+    """ASPP and classifier: (N, C, H, W) to logits (N, nclass, H, W)."""
 
     def __init__(
         self, in_channels, nclass, norm_layer=nn.BatchNorm, preactivation=False, rates=_RATES
@@ -73,7 +73,7 @@ class DeepLabHead(HybridBlock):
 
 
 class DeepLabV3(SegBaseModel):
-    """DeepLabV3: scores (N, nclass, H, W) for images (N, C, H, W) of any size.
+    """DeepLabV3: logits (N, nclass, H, W) for images (N, C, H, W) of any size.
 
     With ``aux`` a pair, the second from the third stage. Other arguments: ``SegBaseModel``.
     """

@@ -13,9 +13,9 @@ _LOW_CHANNELS = 48  # section 4.1, table 1
 
 
 class DeepLabPlusHead(HybridBlock):
-    """Pyramid and decoder: coarse (N, C, H, W) and fine (N, C', 4H, 4W) features to scores.
+    """Pyramid and decoder: coarse (N, C, H, W) and fine (N, C', 4H, 4W) features to logits.
 
-    The scores (N, nclass, 4H, 4W) have the size of the fine features. All 3x3 convolutions are
+    The logits (N, nclass, 4H, 4W) have the size of the fine features. All 3x3 convolutions are
     depthwise separable (section 3.2).
     """
 
@@ -54,7 +54,7 @@ class DeepLabPlusHead(HybridBlock):
 
 
 class DeepLabV3Plus(SegBaseModel):
-    """DeepLabV3+: scores (N, nclass, H, W) for images (N, C, H, W) of any size.
+    """DeepLabV3+: logits (N, nclass, H, W) for images (N, C, H, W) of any size.
 
     ``output_stride`` is 16 unless given, as in the paper; the decoder works at stride 4. With
     ``aux`` a pair, the second from the third stage. Other arguments: ``SegBaseModel``.
@@ -80,11 +80,11 @@ class DeepLabV3Plus(SegBaseModel):
         )
         self.add_heads(nclass, head, aux)
 
-    def coarse_scores(self, F, x):
-        """The scores of each head, the auxiliary head's last, at their features' size."""
+    def coarse_logits(self, F, x):
+        """The logits of each head, the auxiliary head's last, at their features' size."""
         c1, *_, c3, c4 = self.pretrained.extract(x)
-        scores = [self.head(c4, c1)]
-        return scores if self.auxlayer is None else [*scores, self.auxlayer(c3)]
+        logits = [self.head(c4, c1)]
+        return logits if self.auxlayer is None else [*logits, self.auxlayer(c3)]
 
 
 register_own(

@@ -8,7 +8,7 @@ from gluonvision.nn import FCNHead
 
 
 class FCN(SegBaseModel):
-    """Fully convolutional network: scores (N, nclass, H, W) for images (N, C, H, W) of any size.
+    """Fully convolutional network: logits (N, nclass, H, W) for images (N, C, H, W) of any size.
 
     With ``aux`` a pair, the second from the third stage. Other arguments: ``SegBaseModel``.
     """

@@ -27,7 +27,7 @@ class PyramidPooling(HybridBlock):
 
 
 class PSPHead(HybridBlock):
-    """Pyramid pooling and classifier: (N, C, H, W) to scores (N, nclass, H, W)."""
+    """Pyramid pooling and classifier: (N, C, H, W) to logits (N, nclass, H, W)."""
 
     def __init__(self, in_channels, nclass, norm_layer=nn.BatchNorm, preactivation=False):
         super().__init__()
@@ -40,7 +40,7 @@ class PSPHead(HybridBlock):
 
 
 class PSPNet(SegBaseModel):
-    """Pyramid scene parsing: scores (N, nclass, H, W) for images (N, C, H, W) of any size.
+    """Pyramid scene parsing: logits (N, nclass, H, W) for images (N, C, H, W) of any size.
 
     With ``aux`` a pair, the second from the third stage. Other arguments: ``SegBaseModel``.
     """

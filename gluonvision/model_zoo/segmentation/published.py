@@ -1,8 +1,8 @@
 """The published models: one constructor for every (model, backbone, data set) with weights."""
 
 from gluonvision.data.meta import get_meta
-from gluonvision.model_zoo.weights.importers import find_pretrained, load_weights
 from gluonvision.model_zoo.registry import register_model
+from gluonvision.model_zoo.weights.importers import find_pretrained, load_weights
 
 _DATASETS = {
     "voc": "pascal_voc",
@@ -26,7 +26,7 @@ def register_gluoncv(model, prefix, variants):
 
 
 def register_torchvision(model, prefix, backbones):
-    """Register ``prefix_backbone_coco`` for every backbone; its scores are resized unaligned."""
+    """Register ``prefix_backbone_coco`` for every backbone; its logits are resized unaligned."""
     for backbone in backbones:
         name = f"{prefix}_{backbone}_coco"
         _register(model, name, backbone, "coco", "torchvision", align_corners=False)

@@ -11,15 +11,30 @@ class SegBaseModel(HybridBlock):
     """A backbone with ImageNet weights as ``self.pretrained``, and what models do with it.
 
     A model made from it assigns ``self.head`` (and ``self.auxlayer``) and is done, or defines its
-    own ``coarse_scores``, or ``hybrid_forward`` or ``forward``, on ``self.pretrained(x)`` or
+    own ``coarse_logits``, or ``hybrid_forward`` or ``forward``, on ``self.pretrained(x)`` or
     ``self.base_forward(x)``.
 
     ``backbone`` is a name of ``model_zoo.backbones.BACKBONES``; ``pretrained_base=False`` draws
     its weights instead of loading them, a string loads that file; ``root`` is the folder of the
     weights; ``in_channels`` other than 3 needs ``pretrained_base=False``; ``output_stride`` is 8,
-    16 or 32; ``align_corners=False`` resizes the scores as torchvision does. ``norm_kwargs`` are
+    16 or 32; ``align_corners=False`` resizes the logits as torchvision does. ``norm_kwargs`` are
     arguments for ``norm_layer``, such as ``{'num_devices': 4}``.
     """
+
+    # Whether ``net(x, coarse=True)`` returns the logits before ``resize``: then loss and prediction
+    # resize them without holding the result. A model with a forward pass of its own does not,
+    # unless it says so.
+    gives_coarse_logits = True
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        own = vars(cls)
+        if "gives_coarse_logits" not in own and own.keys() & {
+            "forward",
+            "hybrid_forward",
+            "resize",
+        }:
+            cls.gives_coarse_logits = False
 
     def __init__(
         self,
@@ -59,27 +74,27 @@ class SegBaseModel(HybridBlock):
         *_, c3, c4 = self.pretrained.extract(x)
         return c3, c4
 
-    def coarse_scores(self, F, x):
-        """The scores of each head, the auxiliary head's last, at their features' size."""
+    def coarse_logits(self, F, x):
+        """The logits of each head, the auxiliary head's last, at their features' size."""
         c3, c4 = self.base_forward(x)
-        scores = [self.head(c4)]
-        return scores if self.auxlayer is None else [*scores, self.auxlayer(c3)]
+        logits = [self.head(c4)]
+        return logits if self.auxlayer is None else [*logits, self.auxlayer(c3)]
 
     def hybrid_forward(self, F, x, coarse=False):
-        """Scores (N, nclass, H, W) at the size of images (N, C, H, W); ``coarse``: not resized.
+        """Logits (N, nclass, H, W) at the size of images (N, C, H, W); ``coarse``: not resized.
 
-        With an auxiliary head: a pair, its scores second.
+        With an auxiliary head: a pair, its logits second.
         """
-        scores = self.coarse_scores(F, x)
+        logits = self.coarse_logits(F, x)
         if not coarse:
-            scores = [self.resize(F, head_scores, x) for head_scores in scores]
-        return scores[0] if len(scores) == 1 else tuple(scores)
+            logits = [self.resize(F, head_logits, x) for head_logits in logits]
+        return logits[0] if len(logits) == 1 else tuple(logits)
 
-    def resize(self, F, scores, like):
-        """Bilinear resize of ``scores`` to the height and width of ``like``."""
+    def resize(self, F, logits, like):
+        """Bilinear resize of ``logits`` to the height and width of ``like``."""
         # MXNet leaves the gradient of ``like`` unset where the sizes agree.
         return F.contrib.BilinearResize2D(
-            scores, like=F.BlockGrad(like), mode="like", align_corners=self.align_corners
+            logits, like=F.BlockGrad(like), mode="like", align_corners=self.align_corners
         )
 
     def add_heads(self, nclass, head, aux):

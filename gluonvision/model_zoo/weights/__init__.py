@@ -1,1 +1,1 @@
-"""Published weights: where they are, how they are read, and the files that ship with the package."""
+"""Published weights: where to get them, how to read them, and the files in the package."""

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gluonvision.backend import get_parameters, parameter_shapes, set_parameters, weights_file
-from gluonvision.model_zoo.weights import legacy_names
-from gluonvision.model_zoo.weights import store
+from gluonvision.model_zoo.weights import legacy_names, store
 
 # What DataParallel, DistributedDataParallel and torch.compile put before every name.
 _CONTAINERS = re.compile(r"^(?:module\.|_orig_mod\.)+")

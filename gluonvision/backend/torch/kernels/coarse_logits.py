@@ -1,117 +1,95 @@
-"""What is done with scores coarser than the images, as a model's heads give them."""
+"""What is done with logits coarser than the images, as a model's heads give them."""
 
 import functools
 import importlib.util
-import inspect
 import math
 import warnings
 
 import torch
 
 from gluonvision.backend.torch import functional
-from gluonvision.backend.torch.block import HybridBlock
 from gluonvision.backend.torch.kernels.fused_loss import fused_log_probability
-from gluonvision.backend.torch.parameters import unwrapped
 from gluonvision.backend.torch.kernels.upsampled_argmax import upsampled_argmax
 
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
-# Pixels between four coarse scores, which one program has in registers: up to a stride of 16.
+# Pixels between four coarse logits, which one program has in registers: up to a stride of 16.
 _LARGEST_CELL = 1024
 
 
-def gives_coarse_scores(net) -> bool:
-    """Whether ``net(x, coarse=True)`` gives the scores before they are resized to the images.
+def label_log_probability(F, logits, label, align_corners):
+    """log softmax(logits) at each pixel's label, (N, H, W); of class 0 where that is ignored.
 
-    Those of ``model_zoo.SegBaseModel`` do, unless a class made from it goes a way of its own.
-    """
-    net = unwrapped(net)
-    kind = type(net)
-    if not issubclass(kind, HybridBlock) or kind.forward is not HybridBlock.forward:
-        return False
-    if _definer(kind, "resize") not in (None, _definer(kind, "hybrid_forward")):
-        return False
-    takes_coarse = "coarse" in inspect.signature(kind.hybrid_forward).parameters
-    return takes_coarse and hasattr(net, "align_corners")
-
-
-def _definer(kind, name):
-    return next((base for base in kind.__mro__ if name in vars(base)), None)
-
-
-def label_log_probability(F, scores, label, align_corners):
-    """log softmax(scores) at each pixel's label, (N, H, W); of class 0 where that is ignored.
-
-    ``scores`` (N, nclass, h, w), in float32 or wider; ``label`` (N, H, W). Coarser scores are
+    ``logits`` (N, nclass, h, w), in float32 or wider; ``label`` (N, H, W). Coarser logits are
     resized bilinearly; on a CPU, and on CUDA with Triton, without holding the result.
     """
-    if _is_coarser(scores, label) and _can_fuse(scores, label.shape[1:]):
-        return fused_log_probability(scores, label, align_corners)
-    scores = at_label_size(F, scores, label, align_corners)
-    return functional.pick(scores.log_softmax(1), label.relu(), 1)
+    if _is_coarser(logits, label) and _can_fuse(logits, label.shape[1:]):
+        return fused_log_probability(logits, label, align_corners)
+    logits = at_label_size(F, logits, label, align_corners)
+    return functional.pick(logits.log_softmax(1), label.relu(), 1)
 
 
-def at_label_size(F, scores, label, align_corners):
-    """The scores (N, nclass, h, w), bilinearly resized to the label's (N, H, W) if coarser.
+def at_label_size(F, logits, label, align_corners):
+    """The logits (N, nclass, h, w), bilinearly resized to the label's (N, H, W) if coarser.
 
-    ValueError for scores finer than the labels.
+    ValueError for logits finer than the labels.
     """
-    if not _is_coarser(scores, label):
-        return scores
+    if not _is_coarser(logits, label):
+        return logits
     height, width = label.shape[1:]
     return F.contrib.BilinearResize2D(
-        scores, height=height, width=width, align_corners=align_corners
+        logits, height=height, width=width, align_corners=align_corners
     )
 
 
-def classes_at(scores, size, align_corners):
-    """The first class with the largest resized score, int32 (N, H, W), but for rounding."""
-    if not _can_fuse(scores, size):
+def classes_at(logits, size, align_corners):
+    """The first class with the largest resized logit, int32 (N, H, W), but for rounding."""
+    if not _can_fuse(logits, size):
         height, width = size
         full = functional.contrib.BilinearResize2D(
-            scores, height=height, width=width, align_corners=align_corners
+            logits, height=height, width=width, align_corners=align_corners
         )
         return full.argmax(1).int()
-    if scores.is_cuda:
+    if logits.is_cuda:
         from gluonvision.backend.torch.kernels import triton_kernels
 
-        return triton_kernels.upsampled_argmax(scores, size, align_corners)
-    return upsampled_argmax(scores, size, align_corners)
+        return triton_kernels.upsampled_argmax(logits, size, align_corners)
+    return upsampled_argmax(logits, size, align_corners)
 
 
-def _is_coarser(scores, label):
-    _check_label(scores, label)
-    coarse, full = scores.shape[2:], label.shape[1:]
+def _is_coarser(logits, label):
+    _check_label(logits, label)
+    coarse, full = logits.shape[2:], label.shape[1:]
     if any(own > size for own, size in zip(coarse, full)):
         raise ValueError(
-            f"scores {tuple(scores.shape)} are finer than the label {tuple(label.shape)}: expected "
+            f"logits {tuple(logits.shape)} are finer than the label {tuple(label.shape)}: expected "
             "(N, nclass, h, w) and (N, H, W), h to H and w to W at most; resize one of them"
         )
     return coarse != full
 
 
-def _check_label(scores, label):
-    if label.dim() != 3 or len(label) != len(scores):
+def _check_label(logits, label):
+    if label.dim() != 3 or len(label) != len(logits):
         raise ValueError(
-            f"label {tuple(label.shape)} for scores {tuple(scores.shape)}: expected (N, H, W) for "
+            f"label {tuple(label.shape)} for logits {tuple(logits.shape)}: expected (N, H, W) for "
             "(N, nclass, h, w)"
         )
     # On a GPU it would have to be waited for.
     if label.device.type != "cpu" or not label.numel() or torch.compiler.is_compiling():
         return
     low, high = (int(edge) for edge in torch.aminmax(label))
-    if low < -1 or high >= scores.shape[1]:
+    if low < -1 or high >= logits.shape[1]:
         raise ValueError(
-            f"label values {low} to {high}: expected 0 to {scores.shape[1] - 1}, and -1 for pixels "
+            f"label values {low} to {high}: expected 0 to {logits.shape[1] - 1}, and -1 for pixels "
             "that do not count; map other values for these (255, -100) to -1"
         )
 
 
-def _can_fuse(scores, size):
-    if scores.device.type == "cpu":
+def _can_fuse(logits, size):
+    if logits.device.type == "cpu":
         return True
-    sides = (full // max(coarse - 1, 1) + 2 for coarse, full in zip(scores.shape[2:], size))
-    is_for_triton = scores.is_cuda and _HAS_TRITON and scores.dtype != torch.float64
-    return is_for_triton and math.prod(sides) <= _LARGEST_CELL and triton_works(scores.device)
+    sides = (full // max(coarse - 1, 1) + 2 for coarse, full in zip(logits.shape[2:], size))
+    is_for_triton = logits.is_cuda and _HAS_TRITON and logits.dtype != torch.float64
+    return is_for_triton and math.prod(sides) <= _LARGEST_CELL and triton_works(logits.device)
 
 
 @torch.compiler.assume_constant_result
@@ -133,7 +111,7 @@ def _triton_works(device):
     except Exception as error:
         warnings.warn(
             f"Triton does not work on {device} ({type(error).__name__}: {error}); losses and "
-            "masks are taken from full-size scores, in more memory and time",
+            "masks are taken from full-size logits, in more memory and time",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -144,11 +122,11 @@ def _triton_works(device):
 @torch.inference_mode(False)
 @torch.enable_grad()
 def _small_case(device, argmax):
-    """Probabilities, a gradient and classes, all from one generator's scores."""
+    """Probabilities, a gradient and classes, all from one generator's logits."""
     generator = torch.Generator().manual_seed(0)
     same = {"generator": generator, "device": "cpu"}  # whatever the default device is
-    scores = torch.randn((1, 5, 4, 6), **same).to(device).requires_grad_()
+    logits = torch.randn((1, 5, 4, 6), **same).to(device).requires_grad_()
     label = torch.randint(-1, 5, (1, 9, 13), dtype=torch.int32, **same).to(device)
-    log_p = fused_log_probability(scores, label, True)
+    log_p = fused_log_probability(logits, label, True)
     log_p.square().sum().backward()
-    return log_p.detach(), scores.grad, argmax(scores.detach(), label.shape[1:], True)
+    return log_p.detach(), logits.grad, argmax(logits.detach(), label.shape[1:], True)

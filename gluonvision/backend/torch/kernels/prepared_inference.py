@@ -16,7 +16,7 @@ from gluonvision.backend.torch.layers import BatchNorm
 from gluonvision.backend.torch.training import evaluate
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# Narrower layers gain little, and lose most: the image itself, and the scores.
+# Narrower layers gain little, and lose most: the image itself, and the logits.
 _LEAST_CHANNELS = 32
 _TRIAL_SIDE = 65
 # Integers save time in products and cost some in numbers: from about here on the first prevails.
@@ -66,7 +66,7 @@ def _products_a_number(net) -> float:
 
 
 def _run_trial(net, after_convolution, before_norm=None):
-    """The net's scores of a small image, in evaluation mode, with what is to be done on the way."""
+    """The net's logits of a small image, in evaluation mode, with what is to be done on the way."""
     hooks = []
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d):
@@ -87,9 +87,9 @@ def _trial_image(net) -> torch.Tensor:
     return torch.randn((1, channels, _TRIAL_SIDE, _TRIAL_SIDE), generator=generator)
 
 
-def _first(scores):
+def _first(logits):
     """Without an auxiliary head's."""
-    return scores[0] if isinstance(scores, tuple) else scores
+    return logits[0] if isinstance(logits, tuple) else logits
 
 
 def _under_autocast(net, dtype):
@@ -203,7 +203,7 @@ def _leave_out(net, norms):
 
 
 def _followers(net):
-    """Pairs of a convolution and a norm that takes its output; and the net's scores of a trial."""
+    """Pairs of a convolution and a norm that takes its output; and the net's logits of a trial."""
     made: dict[int, tuple] = {}
     pairs: list[tuple] = []
 
@@ -214,8 +214,8 @@ def _followers(net):
         if id(inputs[0]) in made:
             pairs.append((made[id(inputs[0])][0], norm))
 
-    scores = _run_trial(net, note, pair)
+    logits = _run_trial(net, note, pair)
     layers, norms = ([pair[i] for pair in pairs] for i in (0, 1))
     # One that is used twice cannot do two things.
     once = [p for p in pairs if layers.count(p[0]) == 1 and norms.count(p[1]) == 1]
-    return once, scores
+    return once, logits

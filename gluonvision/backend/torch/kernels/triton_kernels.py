@@ -1,6 +1,6 @@
-"""On CUDA: the label's probability and the class of each pixel from coarse scores, in Triton.
+"""On CUDA: the label's probability and the class of each pixel from coarse logits, in Triton.
 
-A program has one cell, the pixels between four neighbouring coarse scores, and goes over the
+A program has one cell, the pixels between four neighbouring coarse logits, and goes over the
 classes; the four corners of a block of classes come in one read each, for all pixels. The
 gradients of its four corners a program writes for itself, and they are summed afterwards, so that
 every run gives the same bits. The softmax's denominator is kept online (Milakov and Gimelshein,
@@ -18,29 +18,29 @@ from gluonvision.backend.torch.kernels.resizing import Cells
 _CLASSES = 16  # a block's; of 32 the backward pass's registers spill (sm_90)
 
 
-def log_probability(scores, label, align_corners):
+def log_probability(logits, label, align_corners):
     """As ``fused_loss``: the logarithms, and those of the softmax's denominators, float32."""
-    grid = _Grid(scores, label.shape[1:], align_corners)
+    grid = _Grid(logits, label.shape[1:], align_corners)
     log_p, normalizer = (
-        scores.new_empty(label.shape, dtype=torch.float32).contiguous() for _ in range(2)
+        logits.new_empty(label.shape, dtype=torch.float32).contiguous() for _ in range(2)
     )
     grid.launch(_forward, label.contiguous(), log_p, normalizer)
     return log_p, normalizer
 
 
-def log_probability_gradient(scores, label, normalizer, gradient, align_corners):
-    """The gradient of ``scores``, in their type."""
-    grid = _Grid(scores, label.shape[1:], align_corners)
+def log_probability_gradient(logits, label, normalizer, gradient, align_corners):
+    """The gradient of ``logits``, in their type."""
+    grid = _Grid(logits, label.shape[1:], align_corners)
     corners = grid.new_corners()
     others = (label.contiguous(), normalizer, gradient.contiguous(), corners)
     grid.launch(_backward, *others)
-    return grid.summed(corners).permute(0, 3, 1, 2).to(scores.dtype).contiguous()
+    return grid.summed(corners).permute(0, 3, 1, 2).to(logits.dtype).contiguous()
 
 
-def upsampled_argmax(scores, size, align_corners):
-    """The first class with the largest resized score: int32 (N, H, W)."""
-    grid = _Grid(scores, size, align_corners)
-    classes = torch.empty((len(scores), *size), dtype=torch.int32, device=scores.device)
+def upsampled_argmax(logits, size, align_corners):
+    """The first class with the largest resized logit: int32 (N, H, W)."""
+    grid = _Grid(logits, size, align_corners)
+    classes = torch.empty((len(logits), *size), dtype=torch.int32, device=logits.device)
     grid.launch(_argmax, classes)
     return classes
 
@@ -48,13 +48,13 @@ def upsampled_argmax(scores, size, align_corners):
 class _Grid:
     """A program for each cell of each image, and what all kernels take."""
 
-    def __init__(self, scores, size, align_corners):
-        number, self.nclass, *self.coarse = scores.shape
-        like = scores.new_empty((), dtype=torch.float32)
+    def __init__(self, logits, size, align_corners):
+        number, self.nclass, *self.coarse = logits.shape
+        like = logits.new_empty((), dtype=torch.float32)
         pairs = zip(self.coarse, size)
         self.axes = rows, columns = [Cells(c, full, align_corners, like) for c, full in pairs]
         # Classes last: a corner's come in one read.
-        last = scores.permute(0, 2, 3, 1).contiguous()
+        last = logits.permute(0, 2, 3, 1).contiguous()
         self.size = (len(columns.counts), len(rows.counts), number)
         self.arguments = (
             *(last, rows.place, rows.starts, rows.counts),
@@ -65,7 +65,7 @@ class _Grid:
         self.constants = {"PIXELS": pixels, "CLASSES": _CLASSES}
 
     def launch(self, kernel, *arguments):
-        """Run a kernel on the device of the scores: Triton's own choice is the current one."""
+        """Run a kernel on the device of the logits: Triton's own choice is the current one."""
         with torch.cuda.device_of(self.arguments[0]):
             kernel[self.size](*self.arguments, *arguments, **self.constants)
 
@@ -150,13 +150,13 @@ def _cell(
 
 
 @triton.jit
-def _resized(scores, corner_0, corner_1, corner_2, corner_3, down, right, classes, nclass):
-    """The scores of the cell's pixels for a block of classes, (PIXELS, CLASSES)."""
+def _resized(logits, corner_0, corner_1, corner_2, corner_3, down, right, classes, nclass):
+    """The logits of the cell's pixels for a block of classes, (PIXELS, CLASSES)."""
     known = classes < nclass
-    upper_left = tl.load(scores + corner_0 + classes, mask=known, other=0.0).to(tl.float32)
-    upper_right = tl.load(scores + corner_1 + classes, mask=known, other=0.0).to(tl.float32)
-    lower_left = tl.load(scores + corner_2 + classes, mask=known, other=0.0).to(tl.float32)
-    lower_right = tl.load(scores + corner_3 + classes, mask=known, other=0.0).to(tl.float32)
+    upper_left = tl.load(logits + corner_0 + classes, mask=known, other=0.0).to(tl.float32)
+    upper_right = tl.load(logits + corner_1 + classes, mask=known, other=0.0).to(tl.float32)
+    lower_left = tl.load(logits + corner_2 + classes, mask=known, other=0.0).to(tl.float32)
+    lower_right = tl.load(logits + corner_3 + classes, mask=known, other=0.0).to(tl.float32)
     upper = upper_left[None, :] + right[:, None] * (upper_right - upper_left)[None, :]
     lower = lower_left[None, :] + right[:, None] * (lower_right - lower_left)[None, :]
     return tl.where(known[None, :], upper + down[:, None] * (lower - upper), -float("inf"))
@@ -164,7 +164,7 @@ def _resized(scores, corner_0, corner_1, corner_2, corner_3, down, right, classe
 
 @triton.jit
 def _forward(
-    scores,
+    logits,
     rows,
     row_starts,
     row_counts,
@@ -209,7 +209,7 @@ def _forward(
     picked = tl.where(wanted < nclass, 0.0, float("nan"))
     for first in range(0, nclass, CLASSES):
         classes = first + tl.arange(0, CLASSES)
-        z = _resized(scores, corner_0, corner_1, corner_2, corner_3, down, right, classes, nclass)
+        z = _resized(logits, corner_0, corner_1, corner_2, corner_3, down, right, classes, nclass)
         larger = tl.maximum(largest, tl.max(z, 1))
         total = total * tl.exp(largest - larger) + tl.sum(tl.exp(z - larger[:, None]), 1)
         largest = larger
@@ -221,7 +221,7 @@ def _forward(
 
 @triton.jit
 def _backward(
-    scores,
+    logits,
     rows,
     row_starts,
     row_counts,
@@ -269,7 +269,7 @@ def _backward(
     lower_left, lower_right = own * down * (1 - right), own * down * right
     for first in range(0, nclass, CLASSES):
         classes = first + tl.arange(0, CLASSES)
-        z = _resized(scores, corner_0, corner_1, corner_2, corner_3, down, right, classes, nclass)
+        z = _resized(logits, corner_0, corner_1, corner_2, corner_3, down, right, classes, nclass)
         is_wanted = tl.where(classes[None, :] == wanted[:, None], 1.0, 0.0)
         share = tl.where(inside[:, None], is_wanted - tl.exp(z - log_sum[:, None]), 0.0)
         known, place = classes < nclass, corners + classes
@@ -281,7 +281,7 @@ def _backward(
 
 @triton.jit
 def _argmax(
-    scores,
+    logits,
     rows,
     row_starts,
     row_counts,
@@ -321,7 +321,7 @@ def _argmax(
     best = tl.zeros((PIXELS,), tl.int32)
     for first in range(0, nclass, CLASSES):
         classes = first + tl.arange(0, CLASSES)
-        z = _resized(scores, corner_0, corner_1, corner_2, corner_3, down, right, classes, nclass)
+        z = _resized(logits, corner_0, corner_1, corner_2, corner_3, down, right, classes, nclass)
         larger, index = tl.max(z, 1, return_indices=True)
         best = tl.where(larger > largest, first + index, best)
         largest = tl.maximum(largest, larger)
