@@ -41,16 +41,16 @@ class SegmentationLoss(HybridBlock):
         """The loss of one head's logits (N, nclass, H, W)."""
         raise NotImplementedError(f"{type(self).__name__} must define term(self, F, logits, label)")
 
-    def count(self, label: np.ndarray) -> float:
+    def num_valid(self, label: np.ndarray) -> float:
         """What the loss of this batch is a mean over: its labelled pixels.
 
-        The loss of a whole batch is the mean of its parts' losses, each counting its ``count``.
+        The loss of a whole batch is the mean of its parts' losses, each counting its ``num_valid``.
         """
         return float(np.count_nonzero(np.asarray(label) != IGNORED))
 
 
 class CombinedLoss(SegmentationLoss):
-    """The sum of ``losses``, each with its own auxiliary term. ``count`` is that of the first."""
+    """The sum of ``losses``, each with its own auxiliary term. ``num_valid`` is that of the first."""
 
     def __init__(self, *losses: SegmentationLoss):
         super().__init__()
@@ -74,9 +74,9 @@ class CombinedLoss(SegmentationLoss):
         first, *rest = [loss(logits, *others) for loss in self.losses]
         return sum(rest, first)
 
-    def count(self, label: np.ndarray) -> float:
+    def num_valid(self, label: np.ndarray) -> float:
         """What the first of the losses is a mean over."""
-        return self.losses[0].count(label)
+        return self.losses[0].num_valid(label)
 
 
 def check_class_weights(class_weights: Sequence[float] | None) -> tuple[float, ...] | None:

@@ -57,10 +57,10 @@ class SoftmaxCrossEntropyLoss(PixelLoss):
         # One number is subtracted from 0, which costs less than a minus on all, and gives no -0.
         return 0 - average(F, log_p, label != IGNORED, self.weights(F, logits, label))
 
-    def count(self, label: np.ndarray) -> float:
+    def num_valid(self, label: np.ndarray) -> float:
         """What the loss of this batch is a mean over: the sum of its labelled pixels' weights."""
         if self.class_weights is None:
-            return super().count(label)
+            return super().num_valid(label)
         weights = np.array([0, *self.class_weights])  # ignored pixels come first
         # Image by image, in the processor's cache: half the time of all at once.
         images = (image.ravel().astype(np.int32, copy=False) for image in np.asarray(label))
@@ -82,7 +82,7 @@ class OHEMCrossEntropyLoss(PixelLoss):
     than ``min_kept`` are labelled.
 
     Not a mean that parts of a batch could be put together from: each part has its own hardest
-    pixels. ``count`` is the number of labelled pixels. ValueError for a ``threshold`` outside
+    pixels. ``num_valid`` is the number of labelled pixels. ValueError for a ``threshold`` outside
     (0, 1] and for a ``min_kept`` outside [1, 2^24], up to where float32 counts.
     """
 

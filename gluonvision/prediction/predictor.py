@@ -60,8 +60,8 @@ class Predictor:
     ``dataset`` says what the net's classes are: a name, or the facts themselves. ``inference``:
     scales, mirroring and windows. ``device``: ``backend.cpu()`` or ``backend.gpu(n)``; by
     default the first GPU, or the CPU without one. ``precision``: 'fp32', 'bf16',
-    'fp16', 'int8' or 'auto': int8 on CPUs where it makes the net about twice as fast (some 0.2 % of pixels change), else
-    fp32; see docs/prediction.md.
+    'fp16', 'int8' or 'auto': int8 on CPUs where it makes the net about twice as fast (some
+    0.2 % of pixels change), else fp32; see docs/prediction.md.
 
     Raises ValueError for arguments that do not fit.
     """

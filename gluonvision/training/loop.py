@@ -162,15 +162,15 @@ class _Run:
     def _step(self, images, labels, stop) -> int:
         """One update by one batch; returns the number of a signal that a process has had, or 0."""
         step = self.progress.step
-        parts = self._parts(images, labels)
-        counts = [self.loss.count(label) for _, label in parts]
+        micro_batches = self._micro_batches(images, labels)
+        counts = [self.loss.num_valid(label) for _, label in micro_batches]
         asked = [float(stop.number == number) for number in STOPPING]
         total, *asked = backend.all_reduce_sum([sum(counts), *asked])
         # What dropout draws depends on seed, step and process alone: a state need not hold it.
         backend.reseed(self.config.seed, step, backend.rank())
         rate = poly(step, self.total, self.config.lr, warmup=self.config.warmup)
-        shares = [count / total if total else 0.0 for count in counts]
-        loss = self.trainer.update(self._on_devices(parts), shares, rate)
+        loss_weights = [count / total if total else 0.0 for count in counts]
+        loss = self.trainer.update(self._on_devices(micro_batches), loss_weights, rate)
         now = time.monotonic()
         samples = len(images) * backend.world_size()
         speed, self._time = samples / (now - self._time), now
@@ -179,13 +179,13 @@ class _Run:
         self._read_losses(late=_READ_LATE)
         return next((number for number, times in zip(STOPPING, asked) if times), 0)
 
-    def _parts(self, images, labels):
+    def _micro_batches(self, images, labels):
         number = len(self.devices) * self.config.accumulate
-        parts = zip(np.array_split(images, number), np.array_split(labels, number))
-        return [(image, label) for image, label in parts if len(image)]
+        micro_batches = zip(np.array_split(images, number), np.array_split(labels, number))
+        return [(image, label) for image, label in micro_batches if len(image)]
 
-    def _on_devices(self, parts):
-        for (images, labels), device in zip(parts, itertools.cycle(self.devices)):
+    def _on_devices(self, micro_batches):
+        for (images, labels), device in zip(micro_batches, itertools.cycle(self.devices)):
             yield backend.preprocess(images, device, self.dtype), backend.array(labels, device)
 
     def _read_losses(self, late: int = 0):
@@ -292,7 +292,7 @@ class _Run:
             f"epoch {epoch + 1}: loss {loss:.3f}; {self.config.val_split}: mIoU "
             f"{scores.mean_iou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f}"
         )
-        title = "/".join(self.folder.path.parts[-3:])
+        title = "/".join(self.folder.path.micro_batches[-3:])
         draw_curves(read_log(self.log.path), self.folder.path / "curves.png", title)
         sheet = self.folder.path / "predictions.png"
         number = min(_SHOWN_IMAGES, len(self.validation))

@@ -63,18 +63,18 @@ class Trainer:
         """Forward, loss, backward and update on one batch; returns the loss before the update."""
         return float(self.update([(x, label)], [1.0], learning_rate).asscalar())
 
-    def update(self, parts: Iterable[tuple], shares: Sequence[float], learning_rate: float):
+    def update(self, micro_batches: Iterable[tuple], loss_weights: Sequence[float], learning_rate: float):
         """One update from the gradients of several parts of a batch, each an (x, label).
 
         The batch's loss is the sum of the parts' losses, each times its share: an array (1,) that
         need not be ready yet. Of D devices, device d must have parts d, d + D ...; a ValueError if
         a device has fewer of them than another.
         """
-        self._prepare_gradients(len(shares))
+        self._prepare_gradients(len(loss_weights))
         if self._threads:
-            losses = self._in_threads(list(parts), shares)
+            losses = self._in_threads(list(micro_batches), loss_weights)
         else:
-            losses = [self._differentiate(parts, shares)]
+            losses = [self._differentiate(micro_batches, loss_weights)]
         self._apply(learning_rate)
         return sum(loss.as_in_context(self.devices[0]) for loss in losses)
 
@@ -90,37 +90,37 @@ class Trainer:
             if each > 1:
                 parameter.zero_grad()
 
-    def _differentiate(self, parts, shares):
+    def _differentiate(self, micro_batches, loss_weights):
         """Forward and backward passes over parts that are on one device; their loss."""
         total = 0
-        for (x, label), share in zip(parts, shares):
+        for (x, label), loss_weight in zip(micro_batches, loss_weights):
             # A BatchNorm right on the input moves its running statistics in the backward pass
             # only, and has one only if the input has a gradient.
             x.attach_grad()
             with mx.autograd.record():
                 logits = self.net(x)
                 logits = logits if isinstance(logits, tuple | list) else (logits,)
-                loss = self.loss(*map(_wide, logits), label) * share
+                loss = self.loss(*map(_wide, logits), label) * loss_weight
             loss.backward()
             total = total + loss.detach()
         return total
 
-    def _in_threads(self, parts, shares):
+    def _in_threads(self, micro_batches, loss_weights):
         if self._needs_graph:
-            evaluate(self.net, parts[0][0])  # threads cannot share the making of it
+            evaluate(self.net, micro_batches[0][0])  # threads cannot share the making of it
             self._needs_graph = False
         number = len(self.devices)
         # A thread's generators are its own: what they draw is to follow from this one's.
         seed = int(mx.nd.random.randint(0, 2**30, shape=(1,)).asscalar())
         jobs = [
-            partial(self._differentiate_here, device, seed + i, parts[i::number], shares[i::number])
+            partial(self._differentiate_here, device, seed + i, micro_batches[i::number], loss_weights[i::number])
             for i, device in enumerate(self.devices)
         ]
         return self._threads.run(jobs)
 
-    def _differentiate_here(self, device, seed, parts, shares):
+    def _differentiate_here(self, device, seed, micro_batches, loss_weights):
         mx.random.seed(seed, ctx=device)
-        loss = self._differentiate(parts, shares)
+        loss = self._differentiate(micro_batches, loss_weights)
         mx.nd.waitall()  # where norms wait for each other, it is in here, which has a bound
         return loss
 
@@ -133,9 +133,9 @@ class Trainer:
         self.optimizer.set_learning_rate(learning_rate)
         self.optimizer.update(1)
         self._updates += 1
-        share = ema_share(self.options.ema_decay, self._updates)
+        loss_weight = ema_share(self.options.ema_decay, self._updates)
         for name, parameter in self._averaged.items():
-            self._average[name] += (_mean(parameter) - self._average[name]) * (1 - share)
+            self._average[name] += (_mean(parameter) - self._average[name]) * (1 - loss_weight)
 
     def averaged_parameters(self) -> dict[str, np.ndarray]:
         """The running average of the weights by structural name; empty without ``ema_decay``."""

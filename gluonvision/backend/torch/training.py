@@ -57,7 +57,7 @@ class Trainer:
         own = self.update([(x, label)], [1 / world_size()], learning_rate)
         return float(all_reduce_sum(float(as_numpy(own))))
 
-    def update(self, parts: Iterable[tuple], shares: Sequence[float], learning_rate: float):
+    def update(self, micro_batches: Iterable[tuple], loss_weights: Sequence[float], learning_rate: float):
         """One update from the gradients of several parts of a batch, each an (x, label).
 
         The batch's loss is the sum of the parts' losses, each times its share, over all processes.
@@ -65,9 +65,9 @@ class Trainer:
         """
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.device)
-        for number, ((x, label), share) in enumerate(zip(parts, shares), 1):
-            with self._gradients_shared(number == len(shares)), self._algorithms():
-                loss = self._loss_of(x, label) * share
+        for number, ((x, label), loss_weight) in enumerate(zip(micro_batches, loss_weights), 1):
+            with self._gradients_shared(number == len(loss_weights)), self._algorithms():
+                loss = self._loss_of(x, label) * loss_weight
                 # Gradients are averaged over the processes; the loss is a sum over them.
                 self._scaler.scale(loss * world_size()).backward()
             total = total + loss.detach()
@@ -125,9 +125,9 @@ class Trainer:
             self._follow(ema_share(self.options.ema_decay, self._updates))
 
     @torch.no_grad()
-    def _follow(self, share: float):
+    def _follow(self, loss_weight: float):
         current = list(_averaged(self.net).values())
-        torch._foreach_lerp_(list(self._average.values()), current, 1 - share)
+        torch._foreach_lerp_(list(self._average.values()), current, 1 - loss_weight)
 
     def averaged_parameters(self) -> dict[str, np.ndarray]:
         """The running average of the weights by structural name; empty without ``ema_decay``."""

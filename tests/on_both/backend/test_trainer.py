@@ -167,7 +167,7 @@ def update(trainer, sizes, dtype):
     x, label = batch(dtype=dtype, size=sum(sizes))
     cuts = np.cumsum(sizes)[:-1]
     xs, labels = np.split(x, cuts), np.split(label, cuts)
-    counts = [trainer.loss.count(part) for part in labels]
+    counts = [trainer.loss.num_valid(part) for part in labels]
     parts = ((array(a), array(b)) for a, b in zip(xs, labels))
     shares = [count / sum(counts) for count in counts]
     return as_numpy(trainer.update(parts, shares, 0.1)).sum()

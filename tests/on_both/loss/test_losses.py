@@ -242,7 +242,7 @@ def test_parts_by_their_count_make_the_whole(name):
     label[0, 1:], label[3] = -1, -1
     loss = case.loss()
     parts = [slice(0, 1), slice(1, 3), slice(3, 4)]
-    counts = [loss.count(label[part]) for part in parts]
+    counts = [loss.num_valid(label[part]) for part in parts]
     results = [result_of(case, scores[part], label[part]) for part in parts]
     whole = result_of(case, scores, label)
     shares = np.array(counts) / sum(counts)
@@ -258,10 +258,10 @@ def test_the_count(case, dtype):
     weighted = case.kind is SoftmaxCrossEntropyLoss and case.options
     weights = WEIGHTS if weighted else [1] * 5
     expected = sum(weights[c] for c in label[label != -1])
-    count = case.loss().count(label.astype(dtype))
+    count = case.loss().num_valid(label.astype(dtype))
     assert type(count) is float
     assert count == expected
-    assert case.loss().count(np.full_like(label, -1)) == 0
+    assert case.loss().num_valid(np.full_like(label, -1)) == 0
 
 
 # Class weights
@@ -493,8 +493,8 @@ def test_a_sum_resizes_as_its_losses_are_told():
 def test_a_sum_counts_as_its_first_loss():
     _, label = batch()
     weighted, plain = (SoftmaxCrossEntropyLoss(class_weights=w) for w in (WEIGHTS, None))
-    assert get_loss("ce+dice", class_weights=WEIGHTS).count(label) == weighted.count(label)
-    assert get_loss("dice+ce", class_weights=WEIGHTS).count(label) == plain.count(label)
+    assert get_loss("ce+dice", class_weights=WEIGHTS).num_valid(label) == weighted.num_valid(label)
+    assert get_loss("dice+ce", class_weights=WEIGHTS).num_valid(label) == plain.num_valid(label)
 
 
 @pytest.mark.parametrize("name", ["", "ce+", "jaccard", "ce,dice", "ce+jaccard"])
