@@ -63,7 +63,9 @@ class Trainer:
         """Forward, loss, backward and update on one batch; returns the loss before the update."""
         return float(self.update([(x, label)], [1.0], learning_rate).asscalar())
 
-    def update(self, micro_batches: Iterable[tuple], loss_weights: Sequence[float], learning_rate: float):
+    def update(
+        self, micro_batches: Iterable[tuple], loss_weights: Sequence[float], learning_rate: float
+    ):
         """One update from the gradients of several parts of a batch, each an (x, label).
 
         The batch's loss is the sum of the parts' losses, each times its share: an array (1,) that
@@ -113,7 +115,13 @@ class Trainer:
         # A thread's generators are its own: what they draw is to follow from this one's.
         seed = int(mx.nd.random.randint(0, 2**30, shape=(1,)).asscalar())
         jobs = [
-            partial(self._differentiate_here, device, seed + i, micro_batches[i::number], loss_weights[i::number])
+            partial(
+                self._differentiate_here,
+                device,
+                seed + i,
+                micro_batches[i::number],
+                loss_weights[i::number],
+            )
             for i, device in enumerate(self.devices)
         ]
         return self._threads.run(jobs)
@@ -133,9 +141,9 @@ class Trainer:
         self.optimizer.set_learning_rate(learning_rate)
         self.optimizer.update(1)
         self._updates += 1
-        loss_weight = ema_share(self.options.ema_decay, self._updates)
+        decay = ema_share(self.options.ema_decay, self._updates)
         for name, parameter in self._averaged.items():
-            self._average[name] += (_mean(parameter) - self._average[name]) * (1 - loss_weight)
+            self._average[name] += (_mean(parameter) - self._average[name]) * (1 - decay)
 
     def averaged_parameters(self) -> dict[str, np.ndarray]:
         """The running average of the weights by structural name; empty without ``ema_decay``."""

@@ -57,7 +57,9 @@ class Trainer:
         own = self.update([(x, label)], [1 / world_size()], learning_rate)
         return float(all_reduce_sum(float(as_numpy(own))))
 
-    def update(self, micro_batches: Iterable[tuple], loss_weights: Sequence[float], learning_rate: float):
+    def update(
+        self, micro_batches: Iterable[tuple], loss_weights: Sequence[float], learning_rate: float
+    ):
         """One update from the gradients of several parts of a batch, each an (x, label).
 
         The batch's loss is the sum of the parts' losses, each times its share, over all processes.
@@ -125,9 +127,9 @@ class Trainer:
             self._follow(ema_share(self.options.ema_decay, self._updates))
 
     @torch.no_grad()
-    def _follow(self, loss_weight: float):
+    def _follow(self, decay: float):
         current = list(_averaged(self.net).values())
-        torch._foreach_lerp_(list(self._average.values()), current, 1 - loss_weight)
+        torch._foreach_lerp_(list(self._average.values()), current, 1 - decay)
 
     def averaged_parameters(self) -> dict[str, np.ndarray]:
         """The running average of the weights by structural name; empty without ``ema_decay``."""
