@@ -50,7 +50,7 @@ class SegmentationLoss(HybridBlock):
 
 
 class CombinedLoss(SegmentationLoss):
-    """The sum of ``losses``, each with its own auxiliary term. ``num_valid`` is that of the first."""
+    """The sum of ``losses``, each with its auxiliary term. ``num_valid`` is that of the first."""
 
     def __init__(self, *losses: SegmentationLoss):
         super().__init__()

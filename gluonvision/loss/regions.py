@@ -6,7 +6,7 @@ from gluonvision.loss.base import IGNORED, SegmentationLoss
 class RegionLoss(SegmentationLoss):
     """The base of losses that are a mean over the classes that occur in the batch's labels.
 
-    A sub-class defines ``class_term``. Such a loss is not a mean over pixels: ``num_valid`` still is
+    A sub-class defines ``class_term``. Such a loss is no mean over pixels: ``num_valid`` still is
     the number of labelled pixels, and the loss of a batch in parts is the mean of its parts' losses
     by these, which is not that of the whole batch.
     """
