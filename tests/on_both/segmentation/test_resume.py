@@ -12,7 +12,7 @@ import pytest
 from command_lines import parse_arguments
 
 from gluonvision import backend
-from gluonvision.evaluation.run import evaluate_config, write_masks
+from gluonvision.evaluation.job import evaluate_config, write_masks
 from gluonvision.runs import checkpoint
 from gluonvision.runs.artifacts import check_weights, load_run
 from gluonvision.runs.factory import build_loss

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from saved_runs import save_run
 
 from gluonvision import backend
 from gluonvision.__main__ import main
 from gluonvision.data import VOCSegmentationDataset
-from gluonvision.evaluation.run import (
+from gluonvision.evaluation.job import (
     evaluate_config,
     evaluation_of_model,
     evaluation_of_run,
@@ -20,7 +21,7 @@ from gluonvision.evaluation.run import (
 )
 from gluonvision.metrics import SegmentationMetric
 from gluonvision.prediction.inference import Inference, predict
-from gluonvision.runs.artifacts import load_run, save_run
+from gluonvision.runs.artifacts import load_run
 from gluonvision.runs.factory import build_model
 from gluonvision.segmentation import TrainConfig
 
