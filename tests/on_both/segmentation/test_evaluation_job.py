@@ -133,7 +133,7 @@ def test_training_options_take_the_best_weights_and_say_so(weights, config, caps
     weights.with_name("checkpoint.params.sha256").unlink()
     scores = evaluate_config(config)
     out = capsys.readouterr().out
-    assert "best.params, the best of the run 'default'" in out and "--resume" in out
+    assert "best.params, the best of run 'default'" in out and "--resume" in out
     assert read_scores(weights.parent / "eval" / "trainval")["mean_iou"] == scores.mean_iou
 
 
@@ -160,7 +160,7 @@ def test_masks_are_the_predictions_and_a_stopped_run_goes_on(weights, images, ca
     job.masks()
     after = [file.stat().st_mtime_ns for file in files]
     assert [a != b for a, b in zip(before, after)] == [i == 2 for i in range(len(files))]
-    assert "5 masks are in" in capsys.readouterr().out
+    assert "5 masks already exist in" in capsys.readouterr().out
 
 
 def test_masks_of_other_options_are_not_mixed(weights, config):
