@@ -67,7 +67,7 @@ def missing_mask(folder):
 
 
 def text_as_image(folder):
-    image(folder, 2).write_text("<html>404</html>")
+    image(folder, 2).write_text("<html>404</html>", encoding="utf-8")
     return image(folder, 2)
 
 
@@ -245,7 +245,7 @@ def test_one_fault_is_found_with_its_file(folder, code, severity, plant):
     finding = found(report)[code]
     assert (finding.severity, finding.count) == (severity, 1)
     assert [example.file for example in finding.files] == [file]
-    assert finding.mend and report.has_errors == (severity == "error")
+    assert finding.fix and report.has_errors == (severity == "error")
     # And nothing else is said, but what the classes that are left imply.
     implied = {"absent-class", "untrained-class", "lossy-mask", "wrong-values"}
     assert found(report).keys() - implied <= {code}
@@ -315,7 +315,7 @@ def test_labels_from_one_on_are_suspected(folder):
         array = values(folder, number)
         write_mask(folder, number, np.where(array == 255, 255, array + 1))
     report = examine("pascal_voc", folder)
-    assert "begin at 1" in found(report)["off-by-one"].message
+    assert "start at 1" in found(report)["off-by-one"].message
     last = values(folder, 0)
     last[:3] = 21
     write_mask(folder, 0, last)
@@ -365,11 +365,11 @@ def test_duplicates_say_how_alike_they_are(folder):
         e.detail for e in found(examine("pascal_voc", folder))["duplicate-across-splits"].files
     ]
     assert details == [
-        "the same file as train's 2012_000000.jpg",
-        "pixel for pixel as train's 2012_000001.jpg",
+        "identical to 2012_000000.jpg of train",
+        "same pixels as 2012_000001.jpg of train",
     ]
     overlap = found(examine("pascal_voc", folder, ["val", "trainval"]))
-    assert overlap["duplicate-across-splits"].files[0].detail == "listed in val too"
+    assert overlap["duplicate-across-splits"].files[0].detail == "also listed in val"
 
 
 def test_a_class_that_is_only_in_val(folder):
@@ -416,7 +416,7 @@ def test_masks_of_colours(tmp_path):
 
 def test_what_only_the_whole_command_can_be_wrong_about(folder, tmp_path, capsys):
     assert main(["doctor", "--dataset", "pascal_voc", "--root", str(folder)]) == 0
-    assert "Verdict: 1 note." in capsys.readouterr().out
+    assert "Result: 1 note." in capsys.readouterr().out
     wrong_value(folder)
     assert main(["doctor", "--dataset", "pascal_voc", "--data-folder", str(folder)]) == 1
     for arguments in (
