@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gluonvision.doctor.facts import Pair
+from gluonvision.doctor.facts import IMAGE_SUFFIXES, Pair
 from gluonvision.doctor.issue_types import ISSUE_TYPES
 from gluonvision.doctor.report import SEVERITIES, Example, Finding
 from gluonvision.doctor.rules import WRONG, labels_of_values
 from gluonvision.doctor.sources import Listing, Source
 from gluonvision.doctor.tally import NUM_EXAMPLES, Bucket, Tally
 
-_FILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".mat")
+_FILE_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
 _MOSTLY = 0.5
 
 

@@ -20,7 +20,7 @@ TRANSPOSING = (5, 6, 7, 8)
 # ``MaskFacts.mode`` of masks that are not image files.
 LABELS = "labels"
 _MID_GREY = 128
-_MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def mask_values(pair: Pair, meta: Meta) -> np.ndarray:
 
 
 def _is_image_file(pair: Pair) -> bool:
-    return pair.mask is not None and pair.mask.suffix.lower() in _MASK_SUFFIXES
+    return pair.mask is not None and pair.mask.suffix.lower() in IMAGE_SUFFIXES
 
 
 def open_image(path: str | os.PathLike | None) -> ImageFile.ImageFile:

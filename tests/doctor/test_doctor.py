@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from miniatures import make_ade20k, make_camvid, make_cityscapes, make_coco, make_sbd, save_mat
 from PIL import Image
-from test_data import png_of
+from png_files import png_of
 
 from gluonvision.__main__ import main
 from gluonvision.data import VOCSegmentationDataset, get_segmentation_dataset
@@ -271,7 +271,7 @@ def test_all_faults_are_found_together(tmp_path):
         "exif-unsure": tagged(folder, 14, 2),
         "mask-without-image": lonely_mask(folder),
     }
-    assert len((lists / "train.txt").read_text().split()) == 20
+    assert len((lists / "train.txt").read_text(encoding="utf-8").split()) == 20
     findings = found(examine("pascal_voc", folder))
     for code, file in planted.items():
         assert (findings[code].count, findings[code].files[0].file) == (1, file), code
@@ -387,7 +387,7 @@ def make_folder(root, names, masks, **facts):
         noise = np.random.default_rng(number).integers(0, 256, (*picture.shape[:2], 3), np.uint8)
         Image.fromarray(noise).save(root / "images" / f"{number}.png")
         Image.fromarray(picture.astype(np.uint8)).save(root / "masks" / f"{number}.png")
-    (root / "dataset.json").write_text(json.dumps({"names": names, **facts}))
+    (root / "dataset.json").write_text(json.dumps({"names": names, **facts}), encoding="utf-8")
     return root
 
 
@@ -474,7 +474,9 @@ def test_hostile_class_names_are_escaped(tmp_path):
 def test_the_page_needs_nothing_else(folder, tmp_path):
     wrong_value(folder)
     truncate(image(folder, 0))
-    text = write_html(examine("pascal_voc", folder), tmp_path / "page.html").read_text()
+    text = write_html(examine("pascal_voc", folder), tmp_path / "page.html").read_text(
+        encoding="utf-8"
+    )
     sources = [part.split('"')[0] for part in text.split('src="')[1:]]
     assert len(sources) >= 4 and all(s.startswith("data:image/jpeg;base64,") for s in sources)
     for outside in ("http:", "https:", "<script", "<link", "url(", "@import"):
@@ -487,7 +489,7 @@ def test_the_page_needs_nothing_else(folder, tmp_path):
 def test_an_interrupted_run_leaves_no_half_page(folder, tmp_path, monkeypatch, stage, capsys):
     target = tmp_path / "pages" / "page.html"
     target.parent.mkdir()
-    target.write_text("before")
+    target.write_text("before", encoding="utf-8")
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -502,7 +504,9 @@ def test_an_interrupted_run_leaves_no_half_page(folder, tmp_path, monkeypatch, s
     )
     arguments = ["--dataset", "pascal_voc", "--root", str(folder), "--html", str(target)]
     assert main(["doctor", *arguments]) == 130
-    assert target.read_text() == "before" and list(target.parent.iterdir()) == [target]
+    assert target.read_text(encoding="utf-8") == "before" and list(target.parent.iterdir()) == [
+        target
+    ]
 
 
 def peak_bytes(root):
@@ -517,11 +521,11 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
     small, large = 20, 200
     folder = make_voc_like(tmp_path / "set", small, (120, 160))
     lists = folder / "ImageSets" / "Segmentation"
-    names = (lists / "train.txt").read_text().split()
+    names = (lists / "train.txt").read_text(encoding="utf-8").split()
     peak_bytes(folder)
     before = peak_bytes(folder)
     # The same few files, listed often: no time is lost in drawing more.
-    (lists / "train.txt").write_text("\n".join(names * (large // small)))
+    (lists / "train.txt").write_text("\n".join(names * (large // small)), encoding="utf-8")
     growth = peak_bytes(folder) - before
     added = len(names) * (large // small) - len(names)
     # A pixel array kept would be 57,600 bytes a file; names, paths and digests are within 2,000.
