@@ -10,7 +10,7 @@ import numpy as np
 from gluonvision.doctor.facts import IMAGE_SUFFIXES, Pair
 from gluonvision.doctor.issue_types import ISSUE_TYPES
 from gluonvision.doctor.report import SEVERITIES, Example, Finding
-from gluonvision.doctor.rules import WRONG, labels_of_values
+from gluonvision.doctor.rules import WRONG, labels_or_wrong
 from gluonvision.doctor.sources import Listing, Source
 from gluonvision.doctor.tally import NUM_EXAMPLES, Bucket, Tally
 
@@ -92,7 +92,7 @@ def _shifted_up(tally: Tally) -> Iterator[Finding]:
     last = meta.num_class - 1
     if not values or values[0] or not values[1]:
         return
-    if values[meta.num_class] and labels_of_values(np.array([meta.num_class]), meta)[0] == WRONG:
+    if values[meta.num_class] and labels_or_wrong(np.array([meta.num_class]), meta)[0] == WRONG:
         yield _off_by_one_finding(
             f"0 never occurs and {meta.num_class} does: the labels seem to run from 1 to "
             f"{meta.num_class} instead of 0 to {last}",

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gluonvision.data.files.reading import IGNORED, LOSSY
+from gluonvision.data.files.reading import LOSSY
 from gluonvision.data.meta import Meta
 from gluonvision.doctor.facts import TRANSPOSING, ImageFacts, MaskFacts, Sample
 
-# The class id of a value that is neither a class nor ignored.
-WRONG = -2
+# Labels of pixels without a class: ignored, and values that mean nothing in the data set.
+IGNORED, WRONG = -1, -2
 _GREY, _DEEP = ("L", "LA", "La", "1"), ("I", "I;16", "I;16B", "I;16L", "F")
 _NUM_SHOWN_VALUES = 5
 
@@ -86,7 +86,7 @@ def _content(mask: MaskFacts) -> str:
 def _value_issues(file: Path, mask: MaskFacts, meta: Meta) -> Iterator[Issue]:
     values, counts = mask.values, mask.counts
     assert values is not None and counts is not None
-    labels = labels_of_values(values, meta)
+    labels = labels_or_wrong(values, meta)
     if (labels == WRONG).any():
         yield Issue("wrong-values", file, _value_list(mask, labels == WRONG, meta))
     if _is_binary(values, labels, meta):
@@ -133,7 +133,7 @@ def _size_issues(
         yield Issue("size-mismatch", file, sizes)
 
 
-def labels_of_values(values: np.ndarray, meta: Meta) -> np.ndarray:
+def labels_or_wrong(values: np.ndarray, meta: Meta) -> np.ndarray:
     """Return the class id of each file value, int64; ``IGNORED`` or ``WRONG`` if it has none."""
     if meta.masks == "colours":
         return _labels_of_colours(values, meta)

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gluonvision.data.files.reading import IGNORED, LOSSY
+from gluonvision.data.files.reading import LOSSY
 from gluonvision.data.meta import Meta
 from gluonvision.doctor.facts import ImageFacts, MaskFacts, Pair, Sample
 from gluonvision.doctor.report import (
@@ -20,7 +20,7 @@ from gluonvision.doctor.report import (
     Spread,
     Statistics,
 )
-from gluonvision.doctor.rules import WRONG, find_issues, labels_of_values, size_text
+from gluonvision.doctor.rules import IGNORED, WRONG, find_issues, labels_or_wrong, size_text
 
 NUM_EXAMPLES = 6
 NUM_SAMPLES = 3
@@ -136,7 +136,7 @@ class Tally:
         if mask.values is None or mask.counts is None or mask.format in LOSSY:
             return
         self.num_palettes += mask.colours is not None
-        split.add(labels_of_values(mask.values, self.meta), mask.counts)
+        split.add(labels_or_wrong(mask.values, self.meta), mask.counts)
         for value, count in zip(mask.values.tolist(), mask.counts.tolist()):
             self.values.add(value, count)
 

@@ -6,7 +6,7 @@ import numpy as np
 from gluonvision.data.files.reading import upright
 from gluonvision.data.meta import Meta
 from gluonvision.doctor.facts import Pair, mask_values, open_image
-from gluonvision.doctor.rules import WRONG, labels_of_values
+from gluonvision.doctor.rules import WRONG, labels_or_wrong
 from gluonvision.plots.page import image_data_uri
 
 WIDTH, HEIGHT = 240, 180
@@ -37,7 +37,7 @@ def _small_image(pair: Pair) -> np.ndarray:
 
 def _with_mask(image: np.ndarray, pair: Pair, meta: Meta) -> np.ndarray:
     try:
-        labels = labels_of_values(_small_mask(pair, meta, image.shape[1::-1]), meta)
+        labels = labels_or_wrong(_small_mask(pair, meta, image.shape[1::-1]), meta)
     except Exception:
         return image
     painted = labels != (WRONG - 1 if meta.background is None else meta.background)

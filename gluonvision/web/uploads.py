@@ -57,7 +57,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 
 def decode_image(content: bytes, limits: Limits) -> UploadedImage:
-    """Decode an uploaded image; its content alone decides the format.
+    """Decode an uploaded image; only its content decides the format.
 
     Raises:
         RequestError: 413 if it has too many pixels, before decoding; 415 if it is damaged, grey

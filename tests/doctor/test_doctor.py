@@ -474,9 +474,8 @@ def test_hostile_class_names_are_escaped(tmp_path):
 def test_the_page_needs_nothing_else(folder, tmp_path):
     wrong_value(folder)
     truncate(image(folder, 0))
-    text = write_html(examine("pascal_voc", folder), tmp_path / "page.html").read_text(
-        encoding="utf-8"
-    )
+    file = write_html(examine("pascal_voc", folder), tmp_path / "page.html")
+    text = file.read_text(encoding="utf-8")
     sources = [part.split('"')[0] for part in text.split('src="')[1:]]
     assert len(sources) >= 4 and all(s.startswith("data:image/jpeg;base64,") for s in sources)
     for outside in ("http:", "https:", "<script", "<link", "url(", "@import"):
@@ -504,9 +503,8 @@ def test_an_interrupted_run_leaves_no_half_page(folder, tmp_path, monkeypatch, s
     )
     arguments = ["--dataset", "pascal_voc", "--root", str(folder), "--html", str(target)]
     assert main(["doctor", *arguments]) == 130
-    assert target.read_text(encoding="utf-8") == "before" and list(target.parent.iterdir()) == [
-        target
-    ]
+    assert target.read_text(encoding="utf-8") == "before"
+    assert list(target.parent.iterdir()) == [target]
 
 
 def peak_bytes(root):
