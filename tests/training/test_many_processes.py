@@ -191,7 +191,7 @@ def test_what_is_wrong_is_said_before_processes_start(config, capfd):
     assert code == 1 and "Pascal VOC 2012 not found" in said and "Traceback" not in said
     options = ["--data-folder", config.data_folder, "--ngpus", "3"]
     code, said = finish(begin(command(*options, checkname="odd")))
-    assert code == 1 and "batch_size=4 cannot be shared by 3 devices" in said
+    assert code == 1 and "batch_size=4 cannot be split over 3 devices" in said
     assert "Traceback" not in said
 
 
