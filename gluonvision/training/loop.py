@@ -91,7 +91,7 @@ class _Run:
         training, self.validation = factory.training_data(config), factory.validation_data(config)
         self.batches = factory.training_batches(config, training)
         self.net = factory.build_model(config, self.devices)
-        self.dtype = backend.placement(self.net)[1]
+        self.dtype = backend.device_and_dtype(self.net)[1]
         self.loss = factory.build_loss(config, training)
         self.trainer = backend.Trainer(self.net, self.loss, config.trainer_options())
         self.is_first = backend.rank() == 0

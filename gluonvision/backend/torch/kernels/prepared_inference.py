@@ -11,11 +11,11 @@ import copy
 
 import torch
 
-from gluonvision.backend.precisions import check_precision
+from gluonvision.backend.precisions import check_inference_precision
+from gluonvision.backend.torch.arrays import HALF_TYPES
+from gluonvision.backend.torch.evaluation import evaluate
 from gluonvision.backend.torch.layers import BatchNorm
-from gluonvision.backend.torch.training import evaluate
 
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Narrower layers gain little, and lose most: the image itself, and the logits.
 _LEAST_CHANNELS = 32
 _TRIAL_SIDE = 65
@@ -36,12 +36,12 @@ def prepare_inference(net: torch.nn.Module, precision: str = "auto") -> torch.nn
 
     Raises ValueError for another precision, and for int8 where it cannot be had.
     """
-    check_precision(precision)
+    check_inference_precision(precision)
     if precision == "auto":
         precision = "int8" if _is_fast_in_int8(net) else "fp32"
     if precision == "int8":
         return _in_int8(net)
-    return net if precision == "fp32" else _under_autocast(net, _HALF[precision])
+    return net if precision == "fp32" else _under_autocast(net, HALF_TYPES[precision])
 
 
 def _is_fast_in_int8(net) -> bool:
