@@ -70,7 +70,7 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
         arrays = [_read_array(reader, f"array {i} of {count}") for i in range(count)]
         names = _read_names(reader, count)
         if reader.left:
-            raise reader.error(f"it has {reader.left} bytes after the last name")
+            raise reader.error(f"it has {reader.left} bytes after its end")
     return dict(zip(names, arrays))
 
 

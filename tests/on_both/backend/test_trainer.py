@@ -320,5 +320,5 @@ def test_a_net_of_which_nothing_is_learned_predicts_and_is_not_trained():
     net = new_net(dtype="float64")
     net.collect_params().setattr("grad_req", "null")
     assert device_and_dtype(net)[1] == "float64"
-    with pytest.raises(ValueError, match="no parameter of the net is learned"):
+    with pytest.raises(ValueError, match="no trainable parameter"):
         new_trainer(net)

@@ -67,10 +67,9 @@ def _triton_works(device: torch.device) -> bool:
 def _small_case(device: torch.device, argmax: Callable) -> list[Any]:
     """Return log-probabilities, a gradient and classes of random logits, equal on each device."""
     generator = torch.Generator().manual_seed(0)
-    # On the CPU, whatever the default device is: generators belong to a device.
-    logits = (
-        torch.randn((1, 5, 4, 6), generator=generator, device="cpu").to(device).requires_grad_()
-    )
+    # Name the CPU, to which the generator belongs; the default device may be another one.
+    logits = torch.randn((1, 5, 4, 6), generator=generator, device="cpu")
+    logits = logits.to(device).requires_grad_()
     label = torch.randint(-1, 5, (1, 9, 13), generator=generator, device="cpu")
     label = label.to(device, torch.int32)
     log_p = fused_log_probability(logits, label, True)
