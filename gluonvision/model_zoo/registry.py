@@ -4,13 +4,12 @@ import difflib
 import fnmatch
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-_Constructor = TypeVar("_Constructor", bound=Callable)
 _MODELS: dict[str, Callable] = {}
 
 
-def register_model(constructor: _Constructor) -> _Constructor:
+def register_model(constructor: Callable) -> Callable:
     """Register a constructor under its own name for ``get_model``; use it as a decorator.
 
     Raises:
