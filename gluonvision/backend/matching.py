@@ -43,14 +43,14 @@ def check_fit(
 
 def _advice(different: set[tuple[tuple, tuple]]) -> str:
     """Say how to fix a mismatch, from the (model's, file's) pairs of shapes that differ."""
-    first = {(ours[:1], theirs[:1]) for ours, theirs in different}
-    if len(first) == 1 and all(
-        ours and theirs and ours[1:] == theirs[1:] for ours, theirs in different
+    first_sizes = {(model[:1], file[:1]) for model, file in different}
+    if len(first_sizes) == 1 and all(
+        model and file and model[1:] == file[1:] for model, file in different
     ):
-        ((ours,), (theirs,)) = first.pop()
+        ((model_size,), (file_size,)) = first_sizes.pop()
         return (
-            f"The file seems to be for {theirs} classes and the model has {ours}: build it with "
-            f"nclass={theirs} (a classifier: classes={theirs})"
+            f"The file seems to be for {file_size} classes and the model has {model_size}: build "
+            f"it with nclass={file_size} (a classifier: classes={file_size})"
         )
     return (
         "Build the model that they were saved from (same nclass, backbone, aux and in_channels; "

@@ -34,13 +34,13 @@ def device_count(number: int | None = None, no_cuda: bool = False) -> int:
     Raises:
         ValueError: if fewer GPUs are visible.
     """
-    found = 0 if no_cuda else mx.context.num_gpus()
-    if not no_cuda and number is not None and number > found:
+    num_visible = 0 if no_cuda else mx.context.num_gpus()
+    if not no_cuda and number is not None and number > num_visible:
         raise ValueError(
-            f"ngpus={number}: only {found} are visible; ask for fewer, or use CPU contexts with "
-            "--no-cuda"
+            f"ngpus={number}: only {num_visible} are visible; ask for fewer, or use CPU contexts "
+            "with --no-cuda"
         )
-    return number or found or 1
+    return number or num_visible or 1
 
 
 def devices(number: int | None = None, no_cuda: bool = False) -> list[mx.Context]:

@@ -62,9 +62,9 @@ class HybridSequential(HybridBlock):
         blocks = list(self)
         if not isinstance(key, slice):
             return blocks[key]
-        part = type(self)()
-        part.add(*blocks[key])
-        return part
+        selected = type(self)()
+        selected.add(*blocks[key])
+        return selected
 
 
 class Conv2D(torch.nn.Conv2d):

@@ -94,7 +94,7 @@ def _resized(logits: torch.Tensor, size: Sequence[int], align_corners: bool) -> 
 def _is_coarser(logits: torch.Tensor, label: torch.Tensor) -> bool:
     _check_label(logits, label)
     coarse, full = logits.shape[2:], label.shape[1:]
-    if any(own > size for own, size in zip(coarse, full)):
+    if any(side > limit for side, limit in zip(coarse, full)):
         raise ValueError(
             f"logits {tuple(logits.shape)} are finer than the label {tuple(label.shape)}: expected "
             "(N, nclass, h, w) and (N, H, W) with h <= H and w <= W; resize one of them"

@@ -38,8 +38,8 @@ def launch(work: Callable[[Any], Any], argument: Any, num_devices: int = 1) -> A
     if num_devices == 1:
         return work(argument)
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
-    numbers = [{"RANK": str(i), "LOCAL_RANK": str(i)} for i in range(num_devices)]
-    environments = [address | {"WORLD_SIZE": str(num_devices)} | own for own in numbers]
+    shared = address | {"WORLD_SIZE": str(num_devices)}
+    environments = [shared | {"RANK": str(i), "LOCAL_RANK": str(i)} for i in range(num_devices)]
     return workers.run(_in_group, (work, argument), environments)
 
 
@@ -72,13 +72,13 @@ def device_count(number: int | None = None, no_cuda: bool = False) -> int:
     """
     if started_by_torchrun():
         return int(os.environ["WORLD_SIZE"])
-    found = 0 if no_cuda else num_gpus()
-    if not no_cuda and number is not None and number > found:
+    num_visible = 0 if no_cuda else num_gpus()
+    if not no_cuda and number is not None and number > num_visible:
         raise ValueError(
-            f"ngpus={number}: only {found} are visible; ask for fewer, or use CPU processes with "
-            "--no-cuda"
+            f"ngpus={number}: only {num_visible} are visible; ask for fewer, or use CPU processes "
+            "with --no-cuda"
         )
-    return number or found or 1
+    return number or num_visible or 1
 
 
 def devices(number: int | None = None, no_cuda: bool = False) -> list[torch.device]:

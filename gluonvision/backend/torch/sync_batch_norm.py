@@ -30,11 +30,11 @@ def _joined_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tor
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     variance, mean = torch.var_mean(wide, [0, *range(2, x.dim())], correction=0)
     count = variance.new_full((1,), x.numel() // x.shape[1])
-    own = torch.cat([mean, variance, count])
+    local = torch.cat([mean, variance, count])
     # Each process fills its own row of a zero buffer, so that one sum gathers all rows. Every
     # backend of torch.distributed has a sum.
-    rows = own.new_zeros(dist.get_world_size(), own.numel())
-    rows[dist.get_rank()] = own
+    rows = local.new_zeros(dist.get_world_size(), local.numel())
+    rows[dist.get_rank()] = local
     dist.all_reduce(rows)
     means, variances, counts = rows.split([mean.numel(), variance.numel(), 1], dim=1)
     total = counts.sum()

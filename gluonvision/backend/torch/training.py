@@ -79,8 +79,8 @@ class Trainer:
         Returns:
             The loss before the update, as the mean over all processes.
         """
-        own = self.update([(x, label)], [1 / world_size()], learning_rate)
-        return float(all_reduce_sum(float(as_numpy(own))))
+        local_loss = self.update([(x, label)], [1 / world_size()], learning_rate)
+        return float(all_reduce_sum(float(as_numpy(local_loss))))
 
     def update(
         self, micro_batches: Iterable[_Batch], loss_weights: Sequence[float], learning_rate: float

@@ -261,9 +261,7 @@ def saved(tmp_path_factory):
 
 def test_another_number_of_classes(saved):
     net = FCN(5, "resnet18_v1b", aux=True, pretrained_base=False)
-    with pytest.raises(
-        ValueError, match=r"model has 5: .*nclass=21"
-    ) as unfit:
+    with pytest.raises(ValueError, match=r"model has 5: .*nclass=21") as unfit:
         load_weights(net, saved)
     assert "head.block.4.weight (file (21, 128, 1, 1), model (5, 128, 1, 1))" in str(unfit.value)
 

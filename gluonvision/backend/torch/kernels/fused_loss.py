@@ -69,10 +69,10 @@ def _fused_backward(
     for images, coarse in work.groups():
         index, coarse_gradient = label[images].clamp(min=0).long(), torch.zeros_like(coarse)
         for row, rows in work.bands():
-            own = gradient[images, rows, None]
+            upstream = gradient[images, rows, None]
             z = work.band(coarse, row, rows)
-            z.sub_(normalizer[images, rows, None]).exp_().mul_(-own)
-            z.scatter_add_(2, index[:, rows, None], own)
+            z.sub_(normalizer[images, rows, None]).exp_().mul_(-upstream)
+            z.scatter_add_(2, index[:, rows, None], upstream)
             target = coarse_gradient[:, row : row + 2].flatten(2)
             target += weights[: target.shape[1], rows] @ z.flatten(2)
         result[images] = work.narrowed(coarse_gradient)

@@ -165,11 +165,11 @@ def backward(
     )
     wanted = tl.maximum(tl.load(label + pixel, mask=inside, other=0), 0).to(tl.int32)
     log_sum = tl.load(normalizer + pixel, mask=inside, other=0.0)
-    own = tl.load(gradient + pixel, mask=inside, other=0.0)
+    upstream = tl.load(gradient + pixel, mask=inside, other=0.0)
     cell = tl.program_id(2).to(tl.int64) * tl.num_programs(1) + tl.program_id(1)
     corners += (cell * tl.num_programs(0) + tl.program_id(0)) * 4 * nclass
-    upper_left, upper_right = own * (1 - down) * (1 - right), own * (1 - down) * right
-    lower_left, lower_right = own * down * (1 - right), own * down * right
+    upper_left, upper_right = upstream * (1 - down) * (1 - right), upstream * (1 - down) * right
+    lower_left, lower_right = upstream * down * (1 - right), upstream * down * right
     for first in range(0, nclass, CLASSES):
         classes = first + tl.arange(0, CLASSES)
         z = _resized(logits, corner_0, corner_1, corner_2, corner_3, down, right, classes, nclass)
