@@ -306,7 +306,7 @@ def test_the_classifier_of_a_file_is_left_out_without_classes(tmp_path):
     assert all(name.startswith(("features.18.", "classifier.")) for name in left_out)
     for name, array in features.items():
         np.testing.assert_array_equal(array, expected[name])
-    with pytest.raises(ValueError, match=r"mobilenet_v2 in .*for 10 classes, .*classes=10"):
+    with pytest.raises(ValueError, match=r"mobilenet_v2 in .*for 10 classes .*classes=10"):
         get_model("mobilenet_v2", pretrained=path)
 
 
