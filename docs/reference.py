@@ -43,7 +43,7 @@ PAGES = {
         "gluonvision.backend.nn",
         "gluonvision.backend.F",
         "gluonvision.backend.init",
-        "gluonvision.backend.measuring",
+        "gluonvision.backend.profiling",
         "gluonvision.backend.trainer_options",
         "gluonvision.backend.parameters_file",
         "gluonvision.backend.weights_file",

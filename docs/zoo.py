@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from gluonvision.backend import array, measuring
+from gluonvision.backend import array, profiling
 from gluonvision.deployment.benchmark import count_parameters
 from gluonvision.model_zoo import get_model
 from gluonvision.model_zoo.weights.table import BACKBONES, SEGMENTATION, UNPUBLISHED, Weights
@@ -33,7 +33,7 @@ def cost(name: str, side: int) -> tuple[int, int]:
     """
     net = get_model(name).to("meta")
     x = array(np.zeros((1, 3, side, side), np.float32), "meta")
-    return count_parameters(net), measuring.count_multiply_adds(net, x)
+    return count_parameters(net), profiling.count_multiply_adds(net, x)
 
 
 def _costs(side):

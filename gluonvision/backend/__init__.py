@@ -1,8 +1,8 @@
-"""The seam: the only package that imports torch or mxnet.
+"""The backend: the only package that imports torch or mxnet.
 
-It chooses a backend when it is first imported, and exports that backend's implementation of the
-vocabulary (``backend/vocabulary.py``). ``F`` is for code outside ``hybrid_forward``; inside, the
-framework comes in as its argument.
+On its first import it chooses one of the two and exports that backend's implementation of the
+vocabulary (``backend/vocabulary.py``). Use ``F`` outside ``hybrid_forward``; inside, the operators
+are its argument ``F``.
 """
 
 import importlib
@@ -23,13 +23,13 @@ _INSTALL = {
 
 
 def _choose_backend() -> str:
-    """The backend's name: ``GLUONVISION_BACKEND``, else the first of torch, mxnet installed."""
+    """Return ``GLUONVISION_BACKEND``, or the first of torch and mxnet that is installed."""
     name = os.environ.get("GLUONVISION_BACKEND", "").strip().lower()
     if name:
         if name not in BACKENDS:
             raise ValueError(
-                f"GLUONVISION_BACKEND={name!r}: expected 'torch' or 'mxnet' (or unset it: torch is "
-                "taken if it is installed, else mxnet)"
+                f"GLUONVISION_BACKEND={name!r}: expected 'torch' or 'mxnet'. Unset it to use "
+                "torch if it is installed, else mxnet"
             )
         return name
     for name in BACKENDS:
@@ -46,12 +46,12 @@ NAME = _choose_backend()
 try:
     _implementation = importlib.import_module(f"gluonvision.backend.{NAME}")
 except ImportError as error:
-    _mend = (
+    _hint = (
         f"it is not installed: {_INSTALL[NAME]}"
         if importlib.util.find_spec(NAME) is None
         else "it is installed, but its import failed, as shown above"
     )
-    raise ImportError(f"the {NAME} backend could not be loaded ({error}); {_mend}") from error
+    raise ImportError(f"the {NAME} backend could not be loaded ({error}); {_hint}") from error
 
 globals().update({name: getattr(_implementation, name) for name in VOCABULARY})
 

@@ -1,14 +1,16 @@
-"""Weights in MXNet's ``.params`` files, read and written with NumPy alone.
+"""Read and write MXNet's ``.params`` files with NumPy alone.
 
-A file is little-endian: uint64 0x112, uint64 0, uint64 count, the arrays, uint64 count of names
-(0 for a list), and each name as uint64 length and UTF-8 bytes. An array is
+A file is little-endian. It holds uint64 0x112, uint64 0, the uint64 number of arrays, the arrays,
+the uint64 number of names (0 for a list of arrays), and each name as a uint64 length with UTF-8
+bytes. An array is
 
     uint32 magic, [int32 storage type,] uint32 ndim, ndim dimensions,
     int32 device type, int32 device id, int32 dtype flag, the data in C order.
 
-The magic is 0xF993FAC9 (V2, int64 dimensions) or 0xF993FACA (V3: the same, saved under NumPy
-shape semantics, so ndim 0 is a scalar). Older files lack the storage type: 0xF993FAC8 (V1, int64
-dimensions), and before that no magic at all (the field is ndim, and dimensions are uint32).
+The magic is 0xF993FAC9 (V2, with int64 dimensions) or 0xF993FACA (V3: as V2, but saved under
+NumPy's shape semantics, so that ndim 0 is a scalar). Older files have no storage type: the magic
+is 0xF993FAC8 (V1, with int64 dimensions), or is missing. In that case the field holds ndim, and
+the dimensions are uint32.
 """
 
 import math
@@ -34,28 +36,32 @@ _MAX_NDIM = 32  # NumPy 1's limit
 _EXPORT_PREFIXES = ("arg:", "aux:")
 
 _BY_TORCH = "read it with torch.load(weights_only=True)"
-# What else is found under the name: how it starts, what it is, how to mend it.
+# Other files that people name .params: a pattern for their start, their kind, and how to read them.
 _LOOKALIKES = (
     (rb"version https://git-lfs", "a Git LFS pointer", "fetch the weights with git lfs pull"),
     (rb"\x93NUMPY", "a NumPy array (.npy)", "read it with numpy.load"),
     (rb"PK\x03\x04.*data\.pkl", "a PyTorch checkpoint", _BY_TORCH),
     (rb"PK\x03\x04.*\.npy", "a NumPy archive (.npz)", "read it with numpy.load"),
-    (rb"PK\x03\x04|\x1f\x8b", "an archive", "unpack it and give the .params file inside"),
+    (rb"PK\x03\x04|\x1f\x8b", "an archive", "unpack it and give the .params file in it"),
     (rb"\x80", "a pickle, perhaps PyTorch's", _BY_TORCH),
     (rb".{5}\x00{3}\{", "safetensors", "read it with safetensors.numpy.load_file"),
     (rb"\s*<", "a web page, perhaps an error page", "download the file again"),
-    (rb"\s*\{", "JSON", "give the .params file that an export puts beside its -symbol.json"),
+    (rb"\s*\{", "JSON", "give the .params file that was exported with the -symbol.json"),
 )
 
 
 def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a ``.params`` file by name, or by '0', '1', ... if the file holds a list.
+    """Read a ``.params`` file that ``mx.nd.save``, ``save_parameters`` or ``export`` wrote.
 
-    Reads what ``mx.nd.save``, Gluon's ``save_parameters`` and ``HybridBlock.export`` write (the
-    ``arg:`` and ``aux:`` of an export are dropped); bfloat16 comes as the float32 of equal value.
-    Nothing is run, and no memory is taken beyond what the file's own size warrants.
+    Reading a file runs no code from it and never allocates more memory than the file's size
+    justifies.
 
-    ValueError if the file is damaged, holds sparse arrays, or is no ``.params`` file.
+    Returns:
+        The arrays by name, or by '0', '1', ... if the file holds a list. Names of an export lose
+        their ``arg:`` or ``aux:``; bfloat16 becomes float32 with equal values.
+
+    Raises:
+        ValueError: if the file is damaged, holds sparse arrays, or is not a ``.params`` file.
     """
     with open(path, "rb") as file:
         reader = _Reader(path, file)
@@ -64,16 +70,18 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
         arrays = [_read_array(reader, f"array {i} of {count}") for i in range(count)]
         names = _read_names(reader, count)
         if reader.left:
-            raise reader.error(f"it goes on for {reader.left} bytes after its end")
+            raise reader.error(f"it has {reader.left} bytes after its end")
     return dict(zip(names, arrays))
 
 
 def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays by name to a file that MXNet's ``nd.load`` and ``load_parameters`` read.
+    """Write named arrays to a file that MXNet's ``nd.load`` and ``load_parameters`` read.
 
-    The file appears whole or not at all, and an existing one stays as it was until then.
+    The write is atomic: an interrupted one leaves an existing file unchanged.
 
-    ValueError for a scalar, which V2 cannot tell from no array, and for a dtype that MXNet lacks.
+    Raises:
+        ValueError: if an array is a scalar, which a V2 file cannot tell from a missing array, or
+            if MXNet lacks its dtype.
     """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     headers = [_array_header(name, array) for name, array in arrays.items()]
@@ -82,9 +90,9 @@ def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 class _Reader:
-    """A file and how many of its bytes are left, so that no claim it makes is taken on trust."""
+    """Reads a file and checks every size that the file claims against its remaining bytes."""
 
-    def __init__(self, path: str | os.PathLike, file: BufferedReader):
+    def __init__(self, path: str | os.PathLike, file: BufferedReader) -> None:
         self.path = os.fspath(path)
         self.file = file
         self.left = os.fstat(file.fileno()).st_size
@@ -93,7 +101,7 @@ class _Reader:
         return ValueError(f"{self.path!r} cannot be read as .params: {problem}; {advice}")
 
     def take(self, size: int, what: str) -> bytes:
-        self.claim(size, what)
+        self.reserve(size, what)
         return self.file.read(size)
 
     def number(self, code: str, what: str) -> int:
@@ -103,16 +111,18 @@ class _Reader:
         layout = struct.Struct("<" + code)
         return layout.unpack(self.take(layout.size, what))
 
-    def array(self, shape: tuple, dtype: np.dtype, what: str) -> np.ndarray:
-        self.claim(math.prod(shape) * dtype.itemsize, what)
+    def array(self, shape: tuple[int, ...], dtype: np.dtype, what: str) -> np.ndarray:
+        self.reserve(math.prod(shape) * dtype.itemsize, what)
         array = np.empty(shape, dtype)
         if self.file.readinto(array.data) != array.nbytes:
-            raise self.error("it became shorter while it was read")
+            raise self.error("it became shorter while it was being read")
         return array
 
-    def claim(self, size: int, what: str) -> None:
+    def reserve(self, size: int, what: str) -> None:
         if size > self.left:
-            raise self.error(f"{what} needs {size} bytes and the file has {self.left} left")
+            raise self.error(
+                f"{what} needs {size} bytes, but only {self.left} are left in the file"
+            )
         self.left -= size
 
 
@@ -122,35 +132,35 @@ def _check_start(reader: _Reader) -> None:
     if not head:
         raise reader.error("it is empty")
     if not magic.startswith(head[:8]):
-        raise reader.error(*_what_it_is(head))
+        raise reader.error(*_identify(head))
     reader.numbers("QQ", "the file's header")
 
 
-def _what_it_is(head: bytes) -> tuple[str, str]:
-    """What a file with this start is instead, and what to do about it."""
+def _identify(head: bytes) -> tuple[str, str]:
+    """Say what a file with this start is, and how to fix it."""
     for start, kind, advice in _LOOKALIKES:
         if re.match(start, head, re.DOTALL):
             return f"it looks like {kind}", advice
-    problem = f"it starts with {head[:8]!r}, not with {struct.pack('<Q', _FILE_MAGIC)!r}"
+    problem = f"it starts with {head[:8]!r}, expected {struct.pack('<Q', _FILE_MAGIC)!r}"
     return problem, "give a file written by save_parameters, export or mx.nd.save"
 
 
 def _read_array(reader: _Reader, what: str) -> np.ndarray:
     shape = _read_shape(reader, what)
-    # The device it was on when saved means nothing here.
+    # Ignore the device that the array was saved from.
     _, _, flag = reader.numbers("iii", f"the header of {what}")
     if flag == _BFLOAT16:
         return _widen(reader.array(shape, np.dtype("<u2"), what))
     if flag not in _DTYPES:
         raise reader.error(f"{what} has dtype flag {flag}, expected 0 to 7 or {_BFLOAT16}")
     if flag == _FLAGS["|b1"]:
-        # NumPy takes a bool's byte to be 0 or 1; a file can hold any.
+        # NumPy expects a bool's byte to be 0 or 1, but a file can hold any value.
         return reader.array(shape, np.dtype("u1"), what).astype(bool)
     return reader.array(shape, _DTYPES[flag], what)
 
 
 def _widen(bfloat16: np.ndarray) -> np.ndarray:
-    """float32 from the bits of bfloat16, which are its upper half."""
+    """Convert the bits of bfloat16, the upper half of a float32, to float32."""
     wide = np.empty(bfloat16.shape, np.float32)
     np.left_shift(bfloat16, 16, out=wide.view(np.uint32), dtype=np.uint32)
     return wide
@@ -163,11 +173,11 @@ def _read_shape(reader: _Reader, what: str) -> tuple[int, ...]:
     has_magic = magic in (_V1, _V2, _V3)
     ndim = reader.number("i", f"the header of {what}") if has_magic else magic
     if not -1 <= ndim <= _MAX_NDIM:
-        raise reader.error(f"{what} starts with {magic:#x}, and has ndim {ndim}")
+        raise reader.error(f"{what} starts with {magic:#x} and has ndim {ndim}")
     if ndim < 0 or (ndim == 0 and magic != _V3):
         raise reader.error(
-            f"{what} has no shape, so it is a scalar or was never initialised",
-            "MXNet cannot load it either: save it after initialize(), a scalar as shape (1,)",
+            f"{what} has no shape, so it is a scalar or was never initialized",
+            "MXNet cannot load it either: save it after initialize(), and a scalar as shape (1,)",
         )
     shape = reader.numbers(f"{ndim}{'q' if has_magic else 'I'}", f"the shape of {what}")
     _check_shape(reader, shape, what)
@@ -185,8 +195,8 @@ def _check_dense(reader: _Reader, what: str) -> None:
         raise reader.error(f"{what} has storage type {storage}, expected 0 (dense)")
 
 
-def _check_shape(reader: _Reader, shape: tuple, what: str) -> None:
-    # NumPy bounds the product of the dimensions other than 0, even where there is no element.
+def _check_shape(reader: _Reader, shape: tuple[int, ...], what: str) -> None:
+    # NumPy limits the product of the nonzero dimensions, even if the array has no elements.
     if any(d < 0 for d in shape) or math.prod(d for d in shape if d) >= 2**60:
         raise reader.error(f"{what} has shape {shape}")
 
@@ -196,11 +206,11 @@ def _read_names(reader: _Reader, num_arrays: int) -> list[str]:
     if count == 0:
         return [str(i) for i in range(num_arrays)]
     if count != num_arrays:
-        raise reader.error(f"it has {num_arrays} arrays and {count} names")
+        raise reader.error(f"it has {num_arrays} arrays but {count} names")
     names = [_read_name(reader, f"name {i} of {count}") for i in range(count)]
     if len(set(names)) != count:
         [(name, times)] = Counter(names).most_common(1)
-        raise reader.error(f"{times} arrays are named {name!r}", "give each a name of its own")
+        raise reader.error(f"{times} arrays are named {name!r}", "give each array its own name")
     return names
 
 
@@ -223,7 +233,7 @@ def _array_header(name: str, array: np.ndarray) -> bytes:
     if array.ndim == 0:
         raise ValueError(
             f"{name!r} is a scalar, which MXNet cannot load from a .params file: "
-            "give it as shape (1,), with reshape(1)"
+            "save it as shape (1,), with reshape(1)"
         )
     layout = f"<Iii{array.ndim}qiii"
     return struct.pack(layout, _V2, 0, array.ndim, *array.shape, *_CPU, flag)

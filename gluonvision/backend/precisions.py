@@ -1,9 +1,12 @@
-"""In which numbers a net predicts."""
+"""The precisions in which a net is trained and in which it predicts."""
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+TRAINING_PRECISIONS = ("fp32", "bf16", "fp16")
+INFERENCE_PRECISIONS = ("auto", *TRAINING_PRECISIONS, "int8")
 
 
-def check_precision(precision: str) -> None:
-    """Raise ValueError, which lists the precisions, for another one."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
+def check_inference_precision(precision: str) -> None:
+    """Raise ValueError if ``precision`` is not one of ``INFERENCE_PRECISIONS``."""
+    if precision not in INFERENCE_PRECISIONS:
+        raise ValueError(
+            f"precision={precision!r}: expected one of {', '.join(INFERENCE_PRECISIONS)}"
+        )

@@ -1,23 +1,33 @@
-"""How a trainer makes its steps: facts for both backends."""
+"""The options of a trainer, which are the same for both backends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gluonvision.backend.precisions import TRAINING_PRECISIONS
+
 OPTIMIZERS = ("sgd", "adamw")
-PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """Optimizer, precision and what else a step does beside forward and backward.
+    """How a trainer takes its steps.
 
-    ``optimizer``: 'sgd' with ``momentum``, or 'adamw' (betas 0.9, 0.999); both with
-    ``weight_decay``. ``precision``: 'fp32', 'bf16', or 'fp16' with a loss scale that adapts.
-    ``clip_norm``: the largest norm of all gradients together, 0 for any. ``ema_decay``: share kept
-    at each step by a running average of the weights, 0 for none. ``channels_last``: (N, H, W, C)
-    in memory. ``compile``: a compiled forward and backward pass. ``deterministic``: the same
-    bits every time on a GPU too. ``fused_loss``: losses from the logits before they are resized, in
-    little memory, where that can be; the same numbers. ``kvstore``: how MXNet sums gradients over
-    devices. Raises ValueError for values out of range.
+    Args:
+        momentum: of SGD, in [0, 1).
+        weight_decay: of either optimizer, 0 or more.
+        optimizer: 'sgd', or 'adamw' with betas 0.9 and 0.999.
+        precision: 'fp32', 'bf16', or 'fp16' with a loss scale that adapts itself.
+        clip_norm: largest norm of all gradients taken together; 0 for no limit.
+        ema_decay: decay of the running average of the weights, in [0, 1); 0 for no average.
+        channels_last: keep activations as (N, H, W, C) in memory.
+        compile: compile the forward and backward pass.
+        deterministic: give the same bits in every run on a GPU too.
+        fused_loss: compute losses from the logits before they are resized, where net and loss
+            allow it. The losses are the same and need little memory.
+        kvstore: how MXNet sums the gradients of several devices.
+
+    Raises:
+        ValueError: if a value is out of range.
     """
 
     momentum: float = 0.9
@@ -32,9 +42,9 @@ class TrainerOptions:
     fused_loss: bool = True
     kvstore: str = "device"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        _check_choice("precision", self.precision, PRECISIONS)
+        _check_choice("precision", self.precision, TRAINING_PRECISIONS)
         for name in ("momentum", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a number in [0, 1)")
@@ -43,15 +53,15 @@ class TrainerOptions:
                 raise ValueError(f"{name}={getattr(self, name)}: expected 0 or more")
 
 
-def _check_choice(name, value, choices):
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r}: expected one of {', '.join(choices)}")
 
 
-def ema_share(decay: float, updates: int) -> float:
-    """The share that an average keeps at its ``updates``-th update: it rises to ``decay``.
+def ema_decay_at(update: int, decay: float) -> float:
+    """Return the decay of a running average at its ``update``-th update: it rises to ``decay``.
 
-    The first weights, which are far from good, are forgotten soon; as TensorFlow's
-    ExponentialMovingAverage with ``num_updates``.
+    A low decay at the start forgets the first weights, which are far from good. This is the rule
+    of TensorFlow's ExponentialMovingAverage with ``num_updates``.
     """
-    return min(decay, (1 + updates) / (10 + updates))
+    return min(decay, (1 + update) / (10 + update))

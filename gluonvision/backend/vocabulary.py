@@ -1,12 +1,12 @@
-"""The vocabulary: every name that both backends define, listed once."""
+"""The vocabulary: every name that both backends define."""
 
 VOCABULARY = (
-    # What models are written with.
+    # To write models with.
     "HybridBlock",
     "nn",
     "F",
     "init",
-    # Weights, by structural name.
+    # Weights and gradients by structural name.
     "initialize",
     "get_parameters",
     "parameter_shapes",
@@ -16,29 +16,29 @@ VOCABULARY = (
     "cpu",
     "gpu",
     "num_gpus",
-    "placement",
+    "device_and_dtype",
     "array",
     "as_numpy",
     "preprocess",
     # Random generators.
     "seed",
     "reseed",
-    # One training step; a forward pass in evaluation mode, and the classes that follow from it.
+    # Training, and forward passes in evaluation mode.
     "Trainer",
     "evaluate",
     "predicted_classes",
+    # A net that predicts in another precision.
+    "prepare_inference",
     # Logits that may be coarser than the labels.
     "label_log_probability",
-    "at_label_size",
-    # Files that run without this package.
+    "resize_to_label",
+    # Graphs that run without this package.
     "EXPORT_FORMATS",
     "write_graph",
     "read_graph",
-    # What a forward pass costs.
-    "measuring",
-    # A net in another precision, for prediction only.
-    "prepare_inference",
-    # Many devices.
+    # The cost of a forward pass.
+    "profiling",
+    # Several devices.
     "launch",
     "rank",
     "world_size",

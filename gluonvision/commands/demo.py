@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gluonvision.backend.precisions import PRECISIONS
+from gluonvision.backend.precisions import INFERENCE_PRECISIONS
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.prediction import files as files
@@ -52,7 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--alpha", type=float, default=0.5, help="how strong colours are on overlays, 0 to 1")
     add("--device", help="cpu, gpu or gpu:N (default: the first GPU, else the CPU)")
     add("--no-cuda", action="store_true", help="the CPU, whatever there is")
-    add("--precision", default="auto", choices=PRECISIONS, help="docs/prediction.md says what for")
+    add(
+        "--precision",
+        default="auto",
+        choices=INFERENCE_PRECISIONS,
+        help="docs/prediction.md says what for",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import trange
 
 from gluonvision import backend
-from gluonvision.backend import measuring
+from gluonvision.backend import profiling
 from gluonvision.model_zoo import get_model
 from gluonvision.model_zoo.segmentation.families import FAMILIES, get_segmentation_model
 from gluonvision.runs.environment import describe_environment
@@ -143,17 +143,17 @@ def benchmark(options: BenchmarkOptions) -> Benchmark:
         _move(net, device)
     drawn = np.random.default_rng(0).normal(size=(options.batch, 3, *options.size))
     x = backend.array(drawn.astype("float32"), device)
-    counts = [(count_parameters(net), measuring.count_multiply_adds(net, x)) for _, net in models]
+    counts = [(count_parameters(net), profiling.count_multiply_adds(net, x)) for _, net in models]
     settings = (options.precision, options.compile, options.channels_last)
-    passes = [measuring.inference(net, *settings) for _, net in models]
+    passes = [profiling.build_inference(net, *settings) for _, net in models]
     works = [functools.partial(run, x) for run in passes]
     times = _times(works, device, options.runs)
-    memory = [measuring.peak_memory(work, device) for work in works]
+    memory = [profiling.measure_peak_memory(work, device) for work in works]
     costs = [
         Cost(name, *count, tuple(seconds), options.batch * len(seconds) / sum(seconds), peak)
         for (name, _), count, seconds, peak in zip(models, counts, times, memory)
     ]
-    return Benchmark(options, measuring.describe_device(device), tuple(costs), note)
+    return Benchmark(options, profiling.describe_device(device), tuple(costs), note)
 
 
 def _model(options):
@@ -173,7 +173,7 @@ def _peer(options):
     if not options.peer or options.model not in FAMILIES:
         return None
     family = FAMILIES[options.model].__name__.lower()
-    return measuring.peer(family, options.backbone, options.nclass)
+    return profiling.build_peer(family, options.backbone, options.nclass)
 
 
 def _move(net, device):
@@ -194,12 +194,12 @@ def _times(works, device, runs) -> list[list[float]]:
     """Seconds of each pass; the models take turns at going first."""
     for work in works:
         for _ in range(_WARM_UP):
-            measuring.timed(work, device)
+            profiling.measure_seconds(work, device)
     times: list[list[float]] = [[] for _ in works]
     for i in trange(runs, unit="run", desc="timing", leave=False):
         for j in range(len(works)):
             turn = (i + j) % len(works)
-            times[turn].append(measuring.timed(works[turn], device))
+            times[turn].append(profiling.measure_seconds(works[turn], device))
     return times
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from gluonvision import backend
 from gluonvision._version import __version__
 from gluonvision.backend import HybridBlock, nn, parameters_file, weights_file
+from gluonvision.backend.export_formats import backend_that_writes
 from gluonvision.backend.image_statistics import MEAN, STD
 from gluonvision.data.datasets.synthetic import draw_scene
 from gluonvision.data.meta import Meta
@@ -22,7 +23,6 @@ TOLERANCE = 1e-3
 # Batch, height and width: of what the graph is traced with, and of what it is checked with.
 _TRACED = (2, 65, 98)
 _CHECKED = ((1, 97, 130), (2, 64, 64), (1, 181, 75))
-_ELSEWHERE = {"mxnet": "mxnet", "onnx": "torch", "torch-export": "torch"}
 
 
 class ExportError(RuntimeError):
@@ -135,7 +135,7 @@ _AXES = ("batch", "height", "width")
 
 def _check(net, format, meta, shapes_graph, classes):
     if format not in export_formats():
-        other = _ELSEWHERE.get(format)
+        other = backend_that_writes(format)
         way = f"; {format} is written with GLUONVISION_BACKEND={other}" if other else ""
         raise ValueError(f"format {format!r}: expected one of {', '.join(export_formats())}{way}")
     if format in WEIGHTS_FORMATS and shapes_graph:
@@ -143,7 +143,7 @@ def _check(net, format, meta, shapes_graph, classes):
             f"{format} holds weights alone: normalization, classes and opset are for "
             f"{', '.join(backend.EXPORT_FORMATS)}"
         )
-    device, dtype = backend.placement(net)
+    device, dtype = backend.device_and_dtype(net)
     if device != backend.cpu() or dtype != "float32":
         raise ValueError(
             f"the net is on {device} in {dtype}; expected cpu and float32: "

@@ -1,4 +1,4 @@
-"""Losses of semantic segmentation, on the vocabulary."""
+"""Losses for semantic segmentation, written in the vocabulary."""
 
 from collections.abc import Sequence
 
@@ -34,29 +34,34 @@ def get_loss(
     class_weights: Sequence[float] | None = None,
     align_corners: bool = True,
 ) -> SegmentationLoss:
-    """A loss by its name on the command line, or the sum of several: 'ce', 'ce+lovasz'.
+    """Build a loss by its name on the command line, or the sum of several: 'ce', 'ce+lovasz'.
 
-    Names: ce, ohem, dice, lovasz, focal. ``class_weights`` go to those that take them: ce, ohem,
-    focal. ``align_corners``: the model's, where logits come coarser than the labels. Raises
-    ValueError for a name that there is not, and for weights that none takes.
+    Args:
+        name: one of ce, ohem, dice, lovasz and focal, or several joined by '+'.
+        aux_weight: weight of the auxiliary head's loss.
+        class_weights: a weight of 0 or more for each class, for ce, ohem and focal.
+        align_corners: how to resize logits that are coarser than the labels; use the model's.
+
+    Raises:
+        ValueError: for an unknown name, or if none of the losses takes class weights.
     """
     names = name.split("+")
     if unknown := [n for n in names if n not in _LOSSES]:
         raise ValueError(
-            f"loss {name!r}: there is no {unknown[0]!r}; expected one of {', '.join(_LOSSES)}, or "
+            f"loss {name!r}: unknown loss {unknown[0]!r}; expected one of {', '.join(_LOSSES)}, or "
             "several joined by '+'"
         )
     if class_weights is not None and not set(names) & set(_WEIGHTED):
         raise ValueError(
-            f"loss {name!r} takes no class weights; {', '.join(_WEIGHTED)} do: leave the weights "
+            f"loss {name!r} takes no class weights; {', '.join(_WEIGHTED)} do. Leave the weights "
             f"out, or add one of these, as in 'ce+{name}'"
         )
-    losses = [_make(n, aux_weight, class_weights) for n in names]
+    losses = [_build(n, aux_weight, class_weights) for n in names]
     for loss in losses:
         loss.align_corners = align_corners
     return losses[0] if len(losses) == 1 else CombinedLoss(*losses)
 
 
-def _make(name, aux_weight, class_weights):
+def _build(name: str, aux_weight: float, class_weights: Sequence[float] | None) -> SegmentationLoss:
     options = {"class_weights": class_weights} if name in _WEIGHTED else {}
     return _LOSSES[name](aux_weight=aux_weight, **options)

@@ -1,27 +1,28 @@
-"""Losses that compare each class's region in the batch with its labels, as the logits do."""
+"""Losses that compare the predicted region of each class with its labelled region."""
 
+from gluonvision.backend.types import Array, Operators
 from gluonvision.loss.base import IGNORED, SegmentationLoss
 
 
 class RegionLoss(SegmentationLoss):
-    """The base of losses that are a mean over the classes that occur in the batch's labels.
+    """Base class of losses that are a mean over the classes in the batch's labels.
 
-    A sub-class defines ``class_term``. Such a loss is no mean over pixels: ``num_valid`` still is
-    the number of labelled pixels, and the loss of a batch in parts is the mean of its parts' losses
-    by these, which is not that of the whole batch.
+    A subclass defines ``class_term``. Because such a loss is not a mean over pixels, the loss of a
+    batch differs from the mean of its micro-batches' losses, which ``num_valid``, the number of
+    labelled pixels, weights.
     """
 
-    def term(self, F, logits, label):
+    def term(self, F: Operators, logits: Array, label: Array) -> Array:
         # (nclass, N, H, W)
         probabilities = F.transpose(F.softmax(logits, axis=1), axes=(1, 0, 2, 3))
         classes = F.cast(F.contrib.arange_like(probabilities, axis=0), dtype="float32")
-        # One type for labels and class numbers, in which both are exact.
+        # float32 holds both labels and class numbers exactly, so that they can be compared.
         label = F.cast(F.reshape(label, shape=(-1,)), dtype="float32")
         is_labelled = label != IGNORED
         zero = F.zeros_like(F.reshape(F.slice_axis(logits, axis=1, begin=0, end=1), shape=(-1,)))
         one = F.ones_like(zero)
 
-        def one_class(data, states):
+        def one_class(data: list[Array], states: list[Array]) -> tuple[Array, list[Array]]:
             probability, number = data
             probability = F.where(is_labelled, F.reshape(probability, shape=(-1,)), zero)
             is_class = F.broadcast_equal(label, number)
@@ -30,86 +31,104 @@ class RegionLoss(SegmentationLoss):
             term = self.class_term(F, probability, is_class, members, size)
             return _with_occurrence(F, term, size), states
 
-        # Class by class: what takes memory for every pixel is held for one class at a time.
+        # One class at a time, so that only one class's arrays of all pixels are in memory.
         data = [probabilities, F.reshape(classes, shape=(-1, 1))]
         terms, _ = F.contrib.foreach(one_class, data, [])  # (nclass, 2)
         total = F.sum(F.slice_axis(terms, axis=1, begin=0, end=1))
         count = F.sum(F.slice_axis(terms, axis=1, begin=1, end=2))
         return F.broadcast_div(total, F.clip(count, 1, float("inf")))
 
-    def class_term(self, F, probability, is_class, members, size):
-        """The loss (1,) of one class, whatever it is for a class that does not occur.
+    def class_term(
+        self, F: Operators, probability: Array, is_class: Array, members: Array, size: Array
+    ) -> Array:
+        """Return the loss (1,) of one class; it is not used for a class that does not occur.
 
-        ``probability`` (pixels,): 0 at ignored pixels. ``is_class`` (pixels,): the condition that a
-        pixel has the class's label; ``members``: the same as numbers; ``size`` (1,): their sum.
+        Args:
+            F: the operators.
+            probability: (pixels,), that of the class; 0 at ignored pixels.
+            is_class: (pixels,), the condition that the pixel's label is the class.
+            members: (pixels,), ``is_class`` as 0 and 1.
+            size: (1,), the sum of ``members``.
         """
         raise NotImplementedError(f"{type(self).__name__} must define class_term")
 
 
-def _with_occurrence(F, term, size):
-    """(term, 1), or (0, 0) for a class without a pixel.
+def _with_occurrence(F: Operators, term: Array, size: Array) -> Array:
+    """Return (term, 1), or (0, 0) for a class without pixels.
 
-    In one array: MXNet's foreach has no gradient if one of its outputs has none.
+    They are one array because MXNet's foreach loses its gradient if one output has none.
     """
     pair = F.concat(term, F.ones_like(term), dim=0)
     return F.where(F.concat(size, size, dim=0) > 0, pair, F.zeros_like(pair))
 
 
 class DiceLoss(RegionLoss):
-    """1 - (2 overlap + s) / (size + s), the soft Dice loss, mean over the classes that occur.
+    """Soft Dice loss, 1 - (2 overlap + s) / (size + s), as the mean over the classes that occur.
 
-    ``overlap``: the sum of the class's probability over its labelled pixels; ``size``: that over
-    all labelled pixels, plus the number of those of the class; both over the whole batch. Classes
-    that do not occur in the batch's labels do not count. ``smooth``, s, above 0: pixels that every
-    class is taken to have hit beside its own, so that the smallest ones don't swing.
+    For each class, over the whole batch: ``overlap`` sums the class's probability over the pixels
+    with its label; ``size`` sums it over all labelled pixels and adds the number of pixels with the
+    class's label. Classes without a label in the batch do not count. Call it as described in
+    ``SegmentationLoss``.
 
-    Milletari et al., 3DV 2016 (arXiv:1606.04797), section 3, who square the probabilities in
-    ``size``; plain sums are as in Sudre et al., 2017 (arXiv:1707.03237).
-    Called as ``SegmentationLoss`` says.
+    Milletari et al., "V-Net", 3DV 2016 (arXiv:1606.04797), section 3, who square the probabilities
+    in ``size``; plain sums are as in Sudre et al., 2017 (arXiv:1707.03237).
+
+    Args:
+        aux_weight: weight of the auxiliary head's loss.
+        smooth: s, above 0. It acts as correctly predicted pixels added to every class, which
+            keeps the loss of small classes from fluctuating.
+
+    Raises:
+        ValueError: if ``smooth`` is not above 0.
     """
 
-    def __init__(self, aux_weight: float = 0.4, smooth: float = 1.0):
+    def __init__(self, aux_weight: float = 0.4, smooth: float = 1.0) -> None:
         super().__init__(aux_weight)
         if not smooth > 0:
             raise ValueError(f"smooth {smooth}: expected a number above 0")
         self.smooth = smooth
 
-    def class_term(self, F, probability, is_class, members, size):
-        hit = F.where(is_class, probability, F.zeros_like(members))
-        overlap = F.sum(hit, axis=0, keepdims=True)
+    def class_term(
+        self, F: Operators, probability: Array, is_class: Array, members: Array, size: Array
+    ) -> Array:
+        correct = F.where(is_class, probability, F.zeros_like(members))
+        overlap = F.sum(correct, axis=0, keepdims=True)
         size = size + F.sum(probability, axis=0, keepdims=True)
         return 1 - (2 * overlap + self.smooth) / (size + self.smooth)
 
 
 class LovaszSoftmaxLoss(RegionLoss):
-    """The Lovász extension of 1 - IoU, mean over the classes that occur in the batch's labels.
+    """The Lovász extension of 1 - IoU, as the mean over the classes in the batch's labels.
 
-    Berman et al., CVPR 2018 (arXiv:1705.08790), definition 2 and algorithm 1, over the pixels of
-    the whole batch, not by image. Where two errors are equal the gradient is one of many: the order
-    that a backend sorts them in decides which. Counts are exact up to 2^24 pixels a batch; beyond,
-    MXNet's stop there. Called as ``SegmentationLoss`` says.
+    Berman et al., "The Lovász-Softmax loss", CVPR 2018 (arXiv:1705.08790), definition 2 and
+    algorithm 1, over the pixels of the whole batch instead of each image. Where two errors are
+    equal, the gradient depends on the order in which the backend sorts them. Counts are exact up to
+    2^24 pixels per batch, where MXNet's stop growing. Call it as described in ``SegmentationLoss``.
     """
 
-    def class_term(self, F, probability, is_class, members, size):
+    def class_term(
+        self, F: Operators, probability: Array, is_class: Array, members: Array, size: Array
+    ) -> Array:
         error = F.where(is_class, 1 - probability, probability)
-        # Ignored pixels have none, and so come last. NaN has no place in an order; any will do.
-        known = F.BlockGrad(error)
-        known = F.where(known == known, known, F.zeros_like(known))
-        order = F.argsort(known, axis=0, is_ascend=False, dtype="int64")
+        # Ignored pixels have error 0, so they come last. NaN cannot be sorted, so it counts as 0.
+        sortable = F.BlockGrad(error)
+        sortable = F.where(sortable == sortable, sortable, F.zeros_like(sortable))
+        order = F.argsort(sortable, axis=0, is_ascend=False, dtype="int64")
         weights = _lovasz_weights(F, F.take(members, order), size)
         weights = F.contrib.index_copy(F.zeros_like(members), order, weights)
         return F.sum(error * F.BlockGrad(weights), axis=0, keepdims=True)
 
 
-def _lovasz_weights(F, members, size):
-    """How much each pixel, the largest error first, adds to 1 - IoU once it is wrong as well.
+def _lovasz_weights(F: Operators, members: Array, size: Array) -> Array:
+    """Return how much each pixel adds to 1 - IoU when it too is wrong, by decreasing error.
 
-    Algorithm 1 takes differences of 1 - IoU, which float32 loses where pixels are many. In closed
-    form they are 1 / union for a pixel of the class and missed / (union - 1) / union for another:
-    ``union`` counts the class and the wrong pixels so far, ``missed`` the class's pixels to come.
+    Algorithm 1 takes differences of 1 - IoU, which float32 cannot resolve for many pixels. Their
+    closed form is 1 / union for a pixel of the class and missed / (union - 1) / union for another
+    pixel. Here ``union`` counts the class's pixels and the other pixels so far, and ``missed`` the
+    class's pixels that follow.
     """
     missed = F.broadcast_sub(size, F.cumsum(members, axis=0))
     union = F.contrib.arange_like(members, axis=0) + 1 + missed
-    # The first pixel of a class that does not occur is alone in the union.
-    share = missed / F.clip(union - 1, 1, float("inf"))
-    return F.where(members > 0, F.ones_like(share), share) / union
+    # The union is 1 at the first pixel of a class that does not occur, so avoid dividing by 0.
+    ratio = missed / F.clip(union - 1, 1, float("inf"))
+    return F.where(members > 0, F.ones_like(ratio), ratio) / union

@@ -1,6 +1,6 @@
-"""What predictions are worth: one confusion matrix, the scores read off it, how sure they are."""
+"""Segmentation scores from one confusion matrix, with confidence intervals."""
 
-from gluonvision.metrics.bootstrap import Intervals, bootstrap
+from gluonvision.metrics.intervals import Intervals, bootstrap
 from gluonvision.metrics.scores import SegmentationMetric, SegmentationScores
 
 __all__ = ["Intervals", "SegmentationMetric", "SegmentationScores", "bootstrap"]

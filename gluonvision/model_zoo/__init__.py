@@ -1,4 +1,4 @@
-"""The models: backbones, the segmentation models on them, and their weights."""
+"""Models: backbones, segmentation models and their weights."""
 
 from gluonvision.model_zoo.backbones import *  # noqa: F403
 from gluonvision.model_zoo.backbones import __all__ as _backbones

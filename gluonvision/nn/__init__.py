@@ -1,4 +1,4 @@
-"""Blocks that the models share."""
+"""Blocks that several models share."""
 
 from gluonvision.nn.blocks import (
     FCNHead,

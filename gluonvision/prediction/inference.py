@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from gluonvision.backend import F, array, as_numpy, placement, predicted_classes, preprocess
+from gluonvision.backend import F, array, as_numpy, device_and_dtype, predicted_classes, preprocess
 from gluonvision.backend import evaluate as forward
 
 
@@ -109,13 +109,13 @@ def checked_image(image) -> np.ndarray:
 def _predict_same_size(net, images, inference):
     """Classes (N, H, W) of images (N, H, W, C) of one size."""
     if inference.is_plain:
-        return predicted_classes(net, preprocess(images, *placement(net)))
+        return predicted_classes(net, preprocess(images, *device_and_dtype(net)))
     return as_numpy(F.argmax(_scores_of(net, images, inference), 1)).astype(np.int32)
 
 
 def _scores_of(net, images, inference):
     """Scores (N, nclass, H, W) on the net's device of images (N, H, W, C) of one size."""
-    x = preprocess(images, *placement(net))
+    x = preprocess(images, *device_and_dtype(net))
     if inference.is_plain:
         return _forward(net, x)
     height, width = x.shape[2:]
@@ -141,13 +141,13 @@ def _windowed(net, x, inference):
         scores = _both_ways(net, F.concat(*parts, dim=0), inference)
         if total is None:
             shape = (len(x), scores.shape[1], *x.shape[2:])
-            total = array(np.zeros(shape, np.float32), placement(net)[0])
+            total = array(np.zeros(shape, np.float32), device_and_dtype(net)[0])
         for number, (rows, columns) in enumerate(places):
             high, wide = rows.stop - rows.start, columns.stop - columns.start
             part = scores[number * len(x) : (number + 1) * len(x), :, :high, :wide]
             total[:, :, rows, columns] += part
             counts[:, :, rows, columns] += 1
-    return (total / array(counts, placement(net)[0]))[:, :, :height, :width]
+    return (total / array(counts, device_and_dtype(net)[0]))[:, :, :height, :width]
 
 
 def _windows(height, width, inference):
@@ -198,5 +198,5 @@ def _padded(net, x, least):
             number, channels, height, width = x.shape
             size = (least - height, width) if axis == 2 else (height, least - width)
             black = np.zeros((number, *size, channels), np.uint8)
-            x = F.concat(x, preprocess(black, *placement(net)), dim=axis)
+            x = F.concat(x, preprocess(black, *device_and_dtype(net)), dim=axis)
     return x

@@ -98,7 +98,7 @@ class TrainingRun:
         self.devices = backend.devices(config.ngpus, config.no_cuda)
         self.batches = training_batches(config, job.training)
         self.net = build_model(config, self.devices, job.start)
-        self.dtype = backend.placement(self.net)[1]
+        self.dtype = backend.device_and_dtype(self.net)[1]
         self.loss = build_loss(config, job.training)
         self.trainer = backend.Trainer(self.net, self.loss, config.trainer_options())
         self.num_steps = config.epochs * len(self.batches)

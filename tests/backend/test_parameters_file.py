@@ -333,8 +333,8 @@ def test_save_keeps_a_link_and_the_usual_permissions(tmp_path):
 BIG = 2**40
 HOSTILE = {
     "count of arrays": (file_bytes([], [], count=2**63), "array 0 of"),
-    "count of names": (file_bytes([array_bytes()], [], num_names=2**63), "1 arrays and"),
-    "fewer names": (file_bytes([array_bytes()] * 2, [b"w"]), "2 arrays and 1 names"),
+    "count of names": (file_bytes([array_bytes()], [], num_names=2**63), "1 arrays but"),
+    "fewer names": (file_bytes([array_bytes()] * 2, [b"w"]), "2 arrays but 1 names"),
     "length of a name": (
         file_bytes([array_bytes()], [], num_names=1) + struct.pack("<Q", BIG),
         "name 0 of 1 needs",
@@ -360,10 +360,10 @@ HOSTILE = {
     "storage type": (file_bytes([array_bytes(storage=9)], [b"w"]), "storage type 9"),
     "sparse": (file_bytes([array_bytes(storage=1)], [b"w"]), "row_sparse"),
     "dtype flag": (file_bytes([array_bytes(flag=8)], [b"w"]), "dtype flag 8"),
-    "no array": (file_bytes([struct.pack("<Iii", V2, 0, 0)], [b"w"]), "never initialised"),
+    "no array": (file_bytes([struct.pack("<Iii", V2, 0, 0)], [b"w"]), "never initialized"),
     "V2 scalar": (file_bytes([array_bytes(V2, (), data=b"1234")], [b"w"]), "shape \\(1,\\)"),
-    "no array, V3": (file_bytes([struct.pack("<Iii", V3, 0, -1)], [b"w"]), "never initialised"),
-    "no array, before V1": (file_bytes([struct.pack("<I", 0)], [b"w"]), "never initialised"),
+    "no array, V3": (file_bytes([struct.pack("<Iii", V3, 0, -1)], [b"w"]), "never initialized"),
+    "no array, before V1": (file_bytes([struct.pack("<I", 0)], [b"w"]), "never initialized"),
 }
 
 
@@ -420,7 +420,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
     path = written(tmp_path / "a", file_bytes([array_bytes()], [b"w"])[:-30])
     grown = os.stat_result([*os.stat(path)[:6], 10**6, *os.stat(path)[7:10]])
     monkeypatch.setattr(os, "fstat", lambda descriptor: grown)
-    with pytest.raises(ValueError, match="shorter while it was read"):
+    with pytest.raises(ValueError, match="shorter while it was being read"):
         load(path)
 
 

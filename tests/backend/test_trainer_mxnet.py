@@ -176,7 +176,7 @@ def wait_for_ever():
     """Norms that wait for a third device."""
     from gluonvision.backend.mxnet import device_threads
 
-    device_threads.STUCK_AFTER = 1
+    device_threads.STEP_TIMEOUT = 1
     run = Run(2)
     run.net[1]._kwargs["ndev"] = 3
     run.step(0)

@@ -5,7 +5,7 @@ import sys
 import torch
 from peers import import_torchvision
 
-from gluonvision.backend import measuring
+from gluonvision.backend import profiling
 from gluonvision.deployment.benchmark import BenchmarkOptions, benchmark
 
 
@@ -22,8 +22,8 @@ def test_torchvisions_model_is_measured_in_turn_and_costs_the_same():
 
 
 def test_models_that_torchvision_lacks_are_measured_alone():
-    assert measuring.peer("fcn", "mobilenet_v2", 21) is None
-    assert measuring.peer("pspnet", "resnet50", 21) is None
+    assert profiling.build_peer("fcn", "mobilenet_v2", 21) is None
+    assert profiling.build_peer("pspnet", "resnet50", 21) is None
 
 
 def test_a_torchvision_that_cannot_be_imported_is_left_out_with_a_note(monkeypatch):
@@ -40,12 +40,12 @@ def test_peak_memory_is_what_is_held_at_a_time():
             del kept
 
     cpu = torch.device("cpu")
-    assert 4 << 20 <= measuring.peak_memory(work, cpu) < 5 << 20
-    assert 8 << 20 <= measuring.peak_memory(lambda: torch.zeros(1 << 20) + 1, cpu) < 9 << 20
+    assert 4 << 20 <= profiling.measure_peak_memory(work, cpu) < 5 << 20
+    assert 8 << 20 <= profiling.measure_peak_memory(lambda: torch.zeros(1 << 20) + 1, cpu) < 9 << 20
 
 
 def test_precisions_are_those_of_autocast():
     net = torch.nn.Conv2d(3, 4, 3)
     x = torch.zeros(1, 3, 8, 8)
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        assert measuring.inference(net, precision)(x).dtype is dtype
+        assert profiling.build_inference(net, precision)(x).dtype is dtype

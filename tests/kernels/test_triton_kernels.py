@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from gluonvision.backend import torch as torch_backend
-from gluonvision.backend.torch.kernels import coarse_logits
+from gluonvision.backend.torch import kernels as kernels_package
+from gluonvision.backend.torch.kernels import dispatch
 from gluonvision.backend.torch.kernels.upsampled_argmax import upsampled_argmax
 
 # In a process of its own: the interpreter is chosen when Triton is first imported.
 COMPARE = """
 import sys
 import torch
-from gluonvision.backend.torch import fused_loss, triton_kernels, upsampled_argmax
+from gluonvision.backend.torch.kernels import fused_loss, triton_kernels, upsampled_argmax
 
 device = "cuda" if torch.cuda.is_available() else "cpu"
 sizes = [((2, 5, 3, 4), (24, 32)), ((1, 40, 4, 5), (29, 33)), ((2, 5, 1, 4), (7, 29)),
@@ -62,16 +62,16 @@ def kernels(request, monkeypatch):
     name = "gluonvision.backend.torch.kernels.triton_kernels"
     replaced = types.SimpleNamespace(upsampled_argmax=classes)
     monkeypatch.setitem(sys.modules, name, replaced)
-    monkeypatch.setattr(torch_backend, "triton_kernels", replaced, raising=False)
-    coarse_logits._triton_works.cache_clear()
+    monkeypatch.setattr(kernels_package, "triton_kernels", replaced, raising=False)
+    dispatch._triton_works.cache_clear()
     yield request.param
-    coarse_logits._triton_works.cache_clear()
+    dispatch._triton_works.cache_clear()
 
 
 @pytest.mark.parametrize("is_compiled", [False, True])
 def test_kernels_that_do_not_work_are_not_used_and_why_is_told_once(kernels, is_compiled):
     def work(x):
-        return x + 1 if coarse_logits.triton_works(x.device) else x
+        return x + 1 if dispatch.triton_works(x.device) else x
 
     if is_compiled:
         torch._dynamo.reset()

@@ -75,7 +75,7 @@ def test_a_class_that_most_resamples_lack():
     "options", [{"resamples": 0}, {"confidence": 1.0}, {"confidence": 0.0}], ids=str
 )
 def test_refuses_what_makes_no_interval(options):
-    with pytest.raises(ValueError, match="expected at least 2 and 1"):
+    with pytest.raises(ValueError, match="expected at least 2 images, at least 1 resample"):
         bootstrap(scored(1).images, **options)
     with pytest.raises(ValueError, match="1 images"):
         bootstrap(scored(1).images[:1])

@@ -100,6 +100,6 @@ def test_absent_classes_and_what_was_not_counted():
 
 def test_wants_one_image_and_adds_nothing_otherwise():
     metric = SegmentationMetric(3, boundary=True)
-    with pytest.raises(ValueError, match=r"expected \(H, W\)"):
+    with pytest.raises(ValueError, match=r"expected one image, \(H, W\)"):
         metric.update([0, 1], [0, 1])
     assert metric.confusion.sum() == 0

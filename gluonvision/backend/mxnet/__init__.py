@@ -1,13 +1,14 @@
-"""The vocabulary of MXNet itself: Gluon's own classes, re-exported, and the adapters it needs."""
+"""The vocabulary under MXNet: Gluon's own classes, re-exported, and the adapters they need."""
 
 import os
 
 from gluonvision.backend.mxnet import numpy_names
 
-# MXNet does not import without them, so everything below comes after.
+# MXNet cannot be imported without these names, so all other imports come afterwards.
 numpy_names.supply()
-# At least the norms that a device can have to do at one time: with fewer, two devices can wait in
-# different branches for each other. DeepLabV3+ with an auxiliary head has 7. Read at the import.
+# MXNet reads this when it is imported. It must be at least the number of norms that a device can
+# run at one time, or two devices can wait for each other in different branches of a net.
+# DeepLabV3+ with an auxiliary head has 7.
 os.environ.setdefault("MXNET_CPU_WORKER_NTHREADS", "8")
 
 from mxnet import cpu, gpu
@@ -15,20 +16,21 @@ from mxnet import ndarray as F
 from mxnet.context import num_gpus
 from mxnet.gluon import HybridBlock
 
-from gluonvision.backend.mxnet import init, layers as nn, measuring
+from gluonvision.backend.mxnet import init, layers as nn, profiling
 from gluonvision.backend.mxnet.arrays import array, as_numpy, preprocess, reseed, seed
+from gluonvision.backend.mxnet.evaluation import evaluate, prepare_inference
 from gluonvision.backend.mxnet.export import EXPORT_FORMATS, read_graph, write_graph
 from gluonvision.backend.mxnet.logits import (
-    at_label_size,
     label_log_probability,
-    prepare_inference,
+    predicted_classes,
+    resize_to_label,
 )
 from gluonvision.backend.mxnet.parameters import (
+    device_and_dtype,
     get_gradients,
     get_parameters,
     initialize,
     parameter_shapes,
-    placement,
     set_parameters,
 )
 from gluonvision.backend.mxnet.processes import (
@@ -39,4 +41,4 @@ from gluonvision.backend.mxnet.processes import (
     rank,
     world_size,
 )
-from gluonvision.backend.mxnet.training import Trainer, evaluate, predicted_classes
+from gluonvision.backend.mxnet.training import Trainer

@@ -1,20 +1,23 @@
-"""A net as files that run without this package: MXNet's symbol and parameters."""
+"""Export a net to files that run without this package: MXNet's symbol and parameters."""
 
 import json
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import mxnet as mx
 import numpy as np
 
-# What can be written, and how its file's name ends; the parameters lie beside the symbol.
-EXPORT_FORMATS = {"mxnet": "-symbol.json"}
+from gluonvision.backend.export_formats import GRAPH_FORMATS
+
+# The formats that this backend writes, each with the ending of its file's name.
+EXPORT_FORMATS = GRAPH_FORMATS["mxnet"]
 INPUT = "data"
 
 
 def write_graph(
-    net,
+    net: Any,
     format: str,
     path: Path,
     example: np.ndarray,
@@ -22,16 +25,25 @@ def write_graph(
     facts: Mapping[str, str],
     opset: int | None = None,
 ) -> None:
-    """Write ``net``, in evaluation mode, to ``path`` and, beside it, its ``*-0000.params``.
+    """Write ``net``, in evaluation mode, as a symbol and its ``*-0000.params`` next to it.
 
-    ``example``: an input of the net; a symbol has no sizes, so that ``axes`` are open without
-    being said. ``facts`` become attributes of the symbol. ``opset`` is of other forms.
+    Args:
+        net: the net.
+        format: one of ``EXPORT_FORMATS``.
+        path: the symbol's file.
+        example: an input of the net.
+        axes: ignored, because all axes of a symbol are dynamic.
+        facts: attributes of the symbol.
+        opset: must be None.
+
+    Raises:
+        ValueError: if ``opset`` is given.
     """
     if opset is not None:
-        raise ValueError(f"opset={opset}: MXNet's symbols have none; leave it out")
+        raise ValueError(f"opset={opset}: MXNet's symbols have no opset; leave it out")
     net.hybridize()
     with mx.autograd.pause(train_mode=False), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that an auxiliary head has no part in the output
+        warnings.simplefilter("ignore")  # the output does not use an auxiliary head
         net(mx.nd.array(example, dtype=example.dtype))
         net.export(_stem(path), epoch=0)
     net.hybridize(False)
@@ -41,7 +53,7 @@ def write_graph(
 
 
 def read_graph(format: str, path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What the files of ``write_graph`` compute: an array to an array, on the CPU."""
+    """Read the files of ``write_graph`` as a function from array to array, on the CPU."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         net = mx.gluon.SymbolBlock.imports(str(path), [INPUT], f"{_stem(path)}-0000.params")

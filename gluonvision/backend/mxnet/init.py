@@ -1,4 +1,6 @@
-"""The initializers of the vocabulary as MXNet initializers, drawn in NumPy."""
+"""The initializers of the vocabulary as MXNet initializers; NumPy draws the weights."""
+
+from typing import Any
 
 import mxnet as mx
 
@@ -8,30 +10,41 @@ __all__ = ["Constant", "MSRAPrelu", "Normal", "One", "Uniform", "Xavier", "Zero"
 
 
 class _Adapter(mx.init.Initializer):
-    """Hands MXNet what a NumPy initializer draws for ``name`` (default: MXNet's own name)."""
+    """Gives MXNet the weights that a NumPy initializer draws.
 
-    def __init__(self, drawer, name=None, streams=None):
+    The random stream is that of ``name``, or of MXNet's name for the parameter if None.
+    """
+
+    def __init__(
+        self,
+        wrapped: initializer.Initializer,
+        name: str | None = None,
+        streams: initializer.Streams | None = None,
+    ) -> None:
         super().__init__()
-        self.drawer, self.name, self.streams = drawer, name, streams
+        self.wrapped, self.name, self.streams = wrapped, name, streams
 
-    def _init_weight(self, name, arr):
+    def _init_weight(self, name: str, arr: mx.nd.NDArray) -> None:
         if self.streams is None:
             self.streams = initializer.Streams()
         structural = self.name or f"{name}.weight"
-        arr[:] = self.drawer(structural, arr.shape, self.streams(structural))
+        arr[:] = self.wrapped(structural, arr.shape, self.streams(structural))
 
-    def dumps(self):
-        """MXNet compares and logs initializers by this text."""
-        return f"{type(self.drawer).__name__}({vars(self.drawer)})"
-
-
-def wrap(drawer, name: str, streams) -> mx.init.Initializer:
-    """The MXNet initializer of the one parameter with the structural name ``name``."""
-    return _Adapter(getattr(drawer, "drawer", drawer), name, streams)
+    def dumps(self) -> str:
+        """Describe the initializer; MXNet compares and logs initializers by this text."""
+        return f"{type(self.wrapped).__name__}({vars(self.wrapped)})"
 
 
-def _adapted(numpy_class):
-    def __init__(self, *args, **kwargs):
+def wrap(source: Any, name: str, streams: initializer.Streams) -> mx.init.Initializer:
+    """Return an MXNet initializer for the one parameter with this structural name.
+
+    ``source`` is an initializer of this module or of ``backend.initializer``.
+    """
+    return _Adapter(getattr(source, "wrapped", source), name, streams)
+
+
+def _adapted(numpy_class: type[initializer.Initializer]) -> Any:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         _Adapter.__init__(self, numpy_class(*args, **kwargs))
 
     return type(

@@ -13,6 +13,8 @@ from mxnet.gluon.nn import (
     MaxPool2D,
 )
 
+from gluonvision.backend.types import Array, Operators
+
 __all__ = [
     "Activation",
     "BatchNorm",
@@ -28,13 +30,22 @@ __all__ = [
 
 
 class SyncBatchNorm(contrib.SyncBatchNorm):
-    """MXNet's own, and for one device the plain operator.
+    """MXNet's layer, which for one device calls the plain ``BatchNorm`` operator.
 
-    MXNet's operator keeps shared memory by the layer's name: told of one device (the default on a
-    CPU), and run on two contexts side by side, it corrupts that memory and may end the process.
+    MXNet's synchronized operator shares memory by the layer's name. Set up for one device (the
+    default on a CPU) and run on two contexts in parallel, it corrupts that memory and can crash
+    the process.
     """
 
-    def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
+    def hybrid_forward(
+        self,
+        F: Operators,
+        x: Array,
+        gamma: Array,
+        beta: Array,
+        running_mean: Array,
+        running_var: Array,
+    ) -> Array:
         parameters = (gamma, beta, running_mean, running_var)
         if self._kwargs["ndev"] > 1:
             return super().hybrid_forward(F, x, *parameters)

@@ -1,27 +1,38 @@
-"""What the loss and the predictor do with logits; MXNet needs no special cases."""
+"""Losses and classes from a net's logits; MXNet's logits always have the size of the images."""
 
-from gluonvision.backend.precisions import check_precision
+from typing import Any
+
+import mxnet as mx
+import numpy as np
+
+from gluonvision.backend.mxnet.arrays import as_numpy
+from gluonvision.backend.mxnet.evaluation import evaluate
+from gluonvision.backend.types import Array, Operators
 
 
-def label_log_probability(F, logits, label, align_corners):
-    """Compute log softmax(logits) at each pixel's label: (N, H, W), class 0 where it is ignored.
+def label_log_probability(F: Operators, logits: Array, label: Array, align_corners: bool) -> Array:
+    """Return log softmax(logits) at each pixel's label.
 
-    ``logits`` (N, nclass, H, W) have the size of the label.
+    Args:
+        F: the operators.
+        logits: (N, nclass, H, W).
+        label: (N, H, W) integers in [-1, nclass); -1 for ignored pixels.
+        align_corners: ignored.
+
+    Returns:
+        (N, H, W); the value for class 0 at ignored pixels.
     """
     return F.pick(F.log_softmax(logits, axis=1), F.relu(label), axis=1)
 
 
-def at_label_size(F, logits, label, align_corners):
+def resize_to_label(F: Operators, logits: Array, label: Array, align_corners: bool) -> Array:
     """Return the logits unchanged: a symbolic graph does not know their size."""
     return logits
 
 
-def prepare_inference(net, precision="auto"):
-    """Return the net unchanged for 'auto' and 'fp32'; other precisions are a ValueError."""
-    check_precision(precision)
-    if precision not in ("auto", "fp32"):
-        raise ValueError(
-            f"precision={precision!r}: MXNet 1.9.1 predicts in fp32 only; for other precisions use "
-            "the PyTorch backend (GLUONVISION_BACKEND=torch)"
-        )
-    return net
+def predicted_classes(net: Any, x: mx.nd.NDArray) -> np.ndarray:
+    """Return the class of each pixel of an input: int32 (N, H, W), from the net's main head."""
+    logits = evaluate(net, x)
+    if isinstance(logits, tuple | list):  # the auxiliary head's logits come second
+        logits = logits[0]
+    return as_numpy(mx.nd.argmax(logits, 1)).astype(np.int32)

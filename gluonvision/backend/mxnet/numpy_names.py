@@ -1,14 +1,15 @@
-"""The names that MXNet 1.9.1 takes from NumPy and that newer NumPy no longer has.
+"""Names that MXNet 1.9.1 takes from NumPy and that newer versions of NumPy lack.
 
-MXNet was released against NumPy 1.20; ``np.bool`` and its like went in 1.24, others in 2.0. The
-missing ones are supplied before MXNet is imported; a name that exists is never replaced.
+MXNet was released for NumPy 1.20. NumPy removed ``np.bool`` and similar names in 1.24, and others
+in 2.0. Missing names must be added before MXNet is imported; existing ones are never replaced.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 
-_DROPPED_IN_1_24 = {
+_REMOVED_IN_1_24 = {
     "bool": bool,
     "int": int,
     "float": float,
@@ -16,7 +17,7 @@ _DROPPED_IN_1_24 = {
     "object": object,
     "str": str,
 }
-_DROPPED_FROM_2_0_ON = {
+_REMOVED_SINCE_2_0 = {
     "PZERO": 0.0,
     "NZERO": -0.0,
     "Inf": np.inf,
@@ -35,14 +36,14 @@ _DROPPED_FROM_2_0_ON = {
 _FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 
 
-def _moved_out(*args, **kwargs):
-    """What NumPy 1.20 to 1.26 had under the names of its financial functions."""
+def _moved_out(*args: Any, **kwargs: Any) -> None:
+    """Raise the error that NumPy 1.20 to 1.26 raised for its former financial functions."""
     raise RuntimeError("NumPy's financial functions are in the package numpy-financial")
 
 
-def supply():
-    """Give NumPy the names it dropped and MXNet asks for."""
+def supply() -> None:
+    """Add the names to NumPy that MXNet needs and NumPy has removed."""
     financial = dict.fromkeys(_FINANCIAL, _moved_out)
-    for name, value in (_DROPPED_IN_1_24 | _DROPPED_FROM_2_0_ON | financial).items():
+    for name, value in (_REMOVED_IN_1_24 | _REMOVED_SINCE_2_0 | financial).items():
         if name not in vars(np):
             setattr(np, name, value)

@@ -1,4 +1,7 @@
-"""The optimizers, and what they keep between steps as arrays by name."""
+"""Optimizers, and their state between steps as arrays by name."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import mxnet as mx
 import numpy as np
@@ -10,19 +13,23 @@ _EPSILON = 1e-8
 
 
 class AdamW(mx.optimizer.Optimizer):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), as torch's.
+    """Adam with decoupled weight decay, as in torch.
 
-    The decay of a step is lr wd w, with the step's own learning rate. MXNet has operators for it
-    only, with options in float32, which makes 1 - 0.999 wrong by 5e-5.
+    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2. The
+    decay of a step is lr wd w, with the learning rate of that step. MXNet has an operator for
+    AdamW, but no optimizer; the operator's options are float32, which makes 1 - 0.999 wrong by
+    5e-5.
     """
 
-    def create_state(self, index, weight):
-        """Moments and number of updates of one weight, under the names that torch gives them."""
+    def create_state(self, index: int, weight: mx.nd.NDArray) -> dict[str, Any]:
+        """Return the moments and number of updates of one weight, named as in torch."""
         zeros = mx.nd.zeros_like
         return {"exp_avg": zeros(weight), "exp_avg_sq": zeros(weight), "step": 0}
 
-    def update(self, index, weight, grad, state):
-        """One update of one weight; gradients are taken as they are, without ``rescale_grad``."""
+    def update(
+        self, index: int, weight: mx.nd.NDArray, grad: mx.nd.NDArray, state: dict[str, Any]
+    ) -> None:
+        """Update one weight in place; ``rescale_grad`` is not applied."""
         state["step"] += 1
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         correction, square_correction = (1 - beta ** state["step"] for beta in _BETAS)
@@ -36,28 +43,39 @@ class AdamW(mx.optimizer.Optimizer):
 
 
 def build_optimizer(options: TrainerOptions) -> mx.optimizer.Optimizer:
-    """The optimizer that ``options`` name, at learning rate 0."""
+    """Build the optimizer that ``options`` name, with learning rate 0."""
     common = {"learning_rate": 0.0, "wd": options.weight_decay}
     if options.optimizer == "adamw":
         return AdamW(**common)
     return mx.optimizer.SGD(momentum=options.momentum, **common)
 
 
-def optimizer_state(trainer: mx.gluon.Trainer, parameters) -> dict[str, np.ndarray]:
-    """What the optimizer keeps, named as torch's: ``momentum_buffer/NAME``, ``exp_avg/NAME`` ...
+def optimizer_state(
+    trainer: mx.gluon.Trainer, parameters: Mapping[str, mx.gluon.Parameter]
+) -> dict[str, np.ndarray]:
+    """Return the optimizer's state, named as in torch: ``momentum_buffer/NAME``, ``exp_avg/NAME``.
 
-    ``parameters`` by structural name. Every device keeps the same; it is read from the first.
+    ``parameters`` are given by structural name. The state is that of the first device; all devices
+    have the same.
     """
     states = trainer._updaters[0].states
     arrays: dict[str, np.ndarray] = {}
     for name, parameter in parameters.items():
-        kept = _by_kind(states.get(trainer._param2idx[parameter.name]))
-        arrays |= {f"{kind}/{name}": _as_numpy(value) for kind, value in kept.items()}
+        state = _by_kind(states.get(trainer._param2idx[parameter.name]))
+        arrays |= {f"{kind}/{name}": _as_numpy(value) for kind, value in state.items()}
     return arrays
 
 
-def load_optimizer_state(trainer: mx.gluon.Trainer, parameters, arrays):
-    """Put back what ``optimizer_state`` read; a KeyError names what ``arrays`` lacks."""
+def load_optimizer_state(
+    trainer: mx.gluon.Trainer,
+    parameters: Mapping[str, mx.gluon.Parameter],
+    arrays: Mapping[str, np.ndarray],
+) -> None:
+    """Restore a result of ``optimizer_state``.
+
+    Raises:
+        KeyError: if an array is missing; it has the array's name.
+    """
     for device, updater in zip(trainer._contexts, trainer._updaters):
         updater.states.clear()
         for name, parameter in parameters.items():
@@ -71,11 +89,11 @@ def load_optimizer_state(trainer: mx.gluon.Trainer, parameters, arrays):
             updater.states[index], updater.states_synced[index] = state, True
 
 
-def _by_kind(state) -> dict:
+def _by_kind(state: Any) -> dict[str, Any]:
     if state is None:  # SGD without momentum
         return {}
     return state if isinstance(state, dict) else {"momentum_buffer": state}
 
 
-def _as_numpy(value) -> np.ndarray:
+def _as_numpy(value: Any) -> np.ndarray:
     return value.asnumpy() if isinstance(value, mx.nd.NDArray) else np.array(value, "float32")

@@ -1,55 +1,66 @@
-"""One step of training and one forward pass of evaluation, under MXNet."""
+"""Training steps under MXNet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any, TypeAlias
 
 import mxnet as mx
 import numpy as np
 
-from gluonvision.backend.mxnet.arrays import as_numpy
 from gluonvision.backend.mxnet.device_threads import DeviceThreads
+from gluonvision.backend.mxnet.evaluation import evaluate
 from gluonvision.backend.mxnet.optimizers import (
     build_optimizer,
     load_optimizer_state,
     optimizer_state,
 )
 from gluonvision.backend.mxnet.parameters import named_parameters
-from gluonvision.backend.trainer_options import TrainerOptions, ema_share
+from gluonvision.backend.trainer_options import TrainerOptions, ema_decay_at
+from gluonvision.backend.types import Array
 
 _KVSTORES = ("device", "local", "nccl")
-_OTHER_BACKEND = "or take the PyTorch backend (GLUONVISION_BACKEND=torch)"
+_OTHER_BACKEND = "or use the PyTorch backend (GLUONVISION_BACKEND=torch)"
+# Input and label.
+_Batch: TypeAlias = tuple[Array, Array]
 
 
-def _wide(logits: mx.nd.NDArray) -> mx.nd.NDArray:
-    """Half precision as float32: a sum over an image's pixels passes float16's range."""
+def _widened(logits: mx.nd.NDArray) -> mx.nd.NDArray:
+    """Convert half precision to float32: a sum over an image's pixels can overflow float16."""
     return logits.astype("float32") if logits.dtype == np.float16 else logits
 
 
 class Trainer:
-    """Trains a net on the devices that it is on.
+    """Trains a net on all devices that hold it.
 
-    ``loss`` is called as ``loss(logits, label)``, or ``loss(logits, aux_logits, label)`` if the
-    net has an auxiliary head, and gives one number. ``compile`` hybridizes the net. Raises
-    ValueError for options that MXNet has not.
+    Args:
+        net: the net.
+        loss: returns one number for ``loss(logits, label)``, or for
+            ``loss(logits, aux_logits, label)`` if the net has an auxiliary head.
+        options: see ``TrainerOptions``; ``compile`` hybridizes the net.
+
+    Raises:
+        ValueError: for options that MXNet lacks, or if the net has no trainable parameter.
     """
 
-    def __init__(self, net, loss, options: TrainerOptions | None = None):
+    def __init__(
+        self, net: Any, loss: Callable[..., Array], options: TrainerOptions | None = None
+    ) -> None:
         self.net, self.loss = net, loss
         self.options = options = options or TrainerOptions()
         _check_options(options)
         parameters = named_parameters(net)
-        self._learned = {n: p for n, p in parameters.items() if p.grad_req != "null"}
-        if not self._learned:
-            raise ValueError("no parameter of the net is learned: grad_req of all is 'null'")
-        self.devices = next(iter(self._learned.values())).list_ctx()
+        self._trained = {n: p for n, p in parameters.items() if p.grad_req != "null"}
+        if not self._trained:
+            raise ValueError("the net has no trainable parameter: grad_req of all is 'null'")
+        self.devices = next(iter(self._trained.values())).list_ctx()
         self.optimizer = mx.gluon.Trainer(
             net.collect_params(),
             build_optimizer(options),
             kvstore=options.kvstore,
-            update_on_kvstore=False,  # there, gradients cannot be clipped nor states be read
+            update_on_kvstore=False,  # it cannot clip gradients or give its state
         )
-        # The first call gives all devices the first one's values. In a step, it would undo what
-        # the norms of the others have learned in it.
+        # The first call copies the first device's values to all devices. In a step it would undo
+        # the other devices' updates of their running statistics.
         self.optimizer.allreduce_grads()
         if options.compile:
             net.hybridize(static_alloc=True)
@@ -57,66 +68,89 @@ class Trainer:
         self._averaged = parameters if options.ema_decay else {}
         self._average = {name: _mean(p).copy() for name, p in self._averaged.items()}
         self._updates = 0
-        self._needs_graph = options.compile
+        self._needs_trace = options.compile
 
-    def step(self, x, label, learning_rate: float) -> float:
-        """Forward, loss, backward and update on one batch; returns the loss before the update."""
+    def step(self, x: Array, label: Array, learning_rate: float) -> float:
+        """Update the weights from one batch.
+
+        Args:
+            x: input (N, C, H, W).
+            label: (N, H, W) integers.
+            learning_rate: of this step.
+
+        Returns:
+            The loss before the update.
+        """
         return float(self.update([(x, label)], [1.0], learning_rate).asscalar())
 
     def update(
-        self, micro_batches: Iterable[tuple], loss_weights: Sequence[float], learning_rate: float
-    ):
-        """One update from the gradients of several parts of a batch, each an (x, label).
+        self, micro_batches: Iterable[_Batch], loss_weights: Sequence[float], learning_rate: float
+    ) -> mx.nd.NDArray:
+        """Update the weights once from the gradients of several micro-batches.
 
-        The batch's loss is the sum of the parts' losses, each times its share: an array (1,) that
-        need not be ready yet. Of D devices, device d must have parts d, d + D ...; a ValueError if
-        a device has fewer of them than another.
+        The loss of the batch is the weighted sum of the micro-batches' losses.
+
+        Args:
+            micro_batches: pairs of input and label. With D devices, micro-batches d, d + D, ...
+                are on device d.
+            loss_weights: the weight of each micro-batch's loss.
+            learning_rate: of this update.
+
+        Returns:
+            The loss of the batch, as an array (1,) that may not be computed yet.
+
+        Raises:
+            ValueError: if the devices have different numbers of micro-batches.
         """
         self._prepare_gradients(len(loss_weights))
         if self._threads:
-            losses = self._in_threads(list(micro_batches), loss_weights)
+            losses = self._in_threads(self._threads, list(micro_batches), loss_weights)
         else:
             losses = [self._differentiate(micro_batches, loss_weights)]
         self._apply(learning_rate)
         return sum(loss.as_in_context(self.devices[0]) for loss in losses)
 
-    def _prepare_gradients(self, number):
+    def _prepare_gradients(self, number: int) -> None:
         each, rest = divmod(number, len(self.devices))
         if rest or not each:
             raise ValueError(
-                f"{number} parts for {len(self.devices)} devices: expected as many for each; "
-                "give a batch at least as many images as there are parts"
+                f"{number} micro-batches for {len(self.devices)} devices: expected the same number "
+                "on each; use a batch of at least one image per micro-batch"
             )
-        for parameter in self._learned.values():
+        for parameter in self._trained.values():
             parameter.grad_req = "write" if each == 1 else "add"
             if each > 1:
                 parameter.zero_grad()
 
-    def _differentiate(self, micro_batches, loss_weights):
-        """Forward and backward passes over parts that are on one device; their loss."""
-        total = 0
+    def _differentiate(
+        self, micro_batches: Iterable[_Batch], loss_weights: Sequence[float]
+    ) -> Array:
+        """Run the passes over the micro-batches of one device; return their weighted loss."""
+        total: Array = 0
         for (x, label), loss_weight in zip(micro_batches, loss_weights):
-            # A BatchNorm right on the input moves its running statistics in the backward pass
-            # only, and has one only if the input has a gradient.
+            # A BatchNorm on the input itself updates its running statistics in the backward pass,
+            # which reaches it only if the input has a gradient.
             x.attach_grad()
             with mx.autograd.record():
                 logits = self.net(x)
                 logits = logits if isinstance(logits, tuple | list) else (logits,)
-                loss = self.loss(*map(_wide, logits), label) * loss_weight
+                loss = self.loss(*map(_widened, logits), label) * loss_weight
             loss.backward()
             total = total + loss.detach()
         return total
 
-    def _in_threads(self, micro_batches, loss_weights):
-        if self._needs_graph:
-            evaluate(self.net, micro_batches[0][0])  # threads cannot share the making of it
-            self._needs_graph = False
+    def _in_threads(
+        self, threads: DeviceThreads, micro_batches: Sequence[_Batch], loss_weights: Sequence[float]
+    ) -> list[Array]:
+        if self._needs_trace:
+            evaluate(self.net, micro_batches[0][0])  # only one thread at a time can trace the graph
+            self._needs_trace = False
         number = len(self.devices)
-        # A thread's generators are its own: what they draw is to follow from this one's.
+        # Each thread has its own generators; derive their seeds from this thread's generator.
         seed = int(mx.nd.random.randint(0, 2**30, shape=(1,)).asscalar())
         jobs = [
             partial(
-                self._differentiate_here,
+                self._differentiate_in_thread,
                 device,
                 seed + i,
                 micro_batches[i::number],
@@ -124,50 +158,60 @@ class Trainer:
             )
             for i, device in enumerate(self.devices)
         ]
-        return self._threads.run(jobs)
+        return threads.run(jobs)
 
-    def _differentiate_here(self, device, seed, micro_batches, loss_weights):
+    def _differentiate_in_thread(
+        self,
+        device: mx.Context,
+        seed: int,
+        micro_batches: Sequence[_Batch],
+        loss_weights: Sequence[float],
+    ) -> Array:
         mx.random.seed(seed, ctx=device)
         loss = self._differentiate(micro_batches, loss_weights)
-        mx.nd.waitall()  # where norms wait for each other, it is in here, which has a bound
+        mx.nd.waitall()  # norms that wait for each other hang here, within the time limit
         return loss
 
-    def _apply(self, learning_rate):
+    def _apply(self, learning_rate: float) -> None:
         self.optimizer.allreduce_grads()
         if self.options.clip_norm:
             for device in self.devices:
-                gradients = [p.grad(device) for p in self._learned.values()]
+                gradients = [p.grad(device) for p in self._trained.values()]
                 _clip(gradients, self.options.clip_norm)
         self.optimizer.set_learning_rate(learning_rate)
         self.optimizer.update(1)
         self._updates += 1
-        decay = ema_share(self.options.ema_decay, self._updates)
+        decay = ema_decay_at(self._updates, self.options.ema_decay)
         for name, parameter in self._averaged.items():
             self._average[name] += (_mean(parameter) - self._average[name]) * (1 - decay)
 
     def averaged_parameters(self) -> dict[str, np.ndarray]:
-        """The running average of the weights by structural name; empty without ``ema_decay``."""
+        """Return the running average of the weights by structural name, if ``ema_decay`` is set."""
         return {name: average.asnumpy() for name, average in self._average.items()}
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a later step depends on beside the weights, by name."""
+        """Return everything except the weights that later steps depend on, by name."""
         state = {f"ema/{name}": value for name, value in self.averaged_parameters().items()}
-        state |= optimizer_state(self.optimizer, self._learned)
+        state |= optimizer_state(self.optimizer, self._trained)
         return state | {"updates": np.array([self._updates])}
 
-    def load_state(self, state: dict[str, np.ndarray]):
-        """Continue where ``state`` was taken; a KeyError names what it lacks."""
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restore a result of ``state``.
+
+        Raises:
+            KeyError: if a value is missing; it has the value's name.
+        """
         self._updates = int(state["updates"][0])
         for name, average in self._average.items():
             average[:] = state[f"ema/{name}"]
-        load_optimizer_state(self.optimizer, self._learned if self._updates else {}, state)
+        load_optimizer_state(self.optimizer, self._trained if self._updates else {}, state)
 
 
-def _check_options(options):
+def _check_options(options: TrainerOptions) -> None:
     if options.precision != "fp32":
         raise ValueError(
-            f"precision={options.precision!r}: under MXNet expected 'fp32'; leave it out, "
-            f"{_OTHER_BACKEND}"
+            f"precision={options.precision!r}: expected 'fp32', MXNet's only one for training; leave "
+            f"it out, {_OTHER_BACKEND}"
         )
     if options.channels_last:
         raise ValueError(f"channels_last: MXNet has channels first; leave it out, {_OTHER_BACKEND}")
@@ -175,31 +219,17 @@ def _check_options(options):
         raise ValueError(f"kvstore={options.kvstore!r}: expected one of {', '.join(_KVSTORES)}")
 
 
-def _mean(parameter):
-    """A parameter's value, on its first device: running statistics differ from one to the next."""
-    held = parameter.list_data()
-    if len(held) == 1 or parameter.grad_req != "null":
-        return held[0]
-    return mx.nd.add_n(*[data.as_in_context(held[0].context) for data in held]) / len(held)
+def _mean(parameter: mx.gluon.Parameter) -> mx.nd.NDArray:
+    """Return a parameter's value on its first device, averaged if it is a running statistic."""
+    values = parameter.list_data()
+    if len(values) == 1 or parameter.grad_req != "null":
+        return values[0]
+    return mx.nd.add_n(*[data.as_in_context(values[0].context) for data in values]) / len(values)
 
 
-def _clip(gradients, largest):
-    """Scale the gradients of one device so that their norm is ``largest`` at most, as torch."""
+def _clip(gradients: Sequence[mx.nd.NDArray], largest: float) -> None:
+    """Scale one device's gradients in place to a norm of at most ``largest``, as torch does."""
     norm = mx.nd.add_n(*[(gradient * gradient).sum() for gradient in gradients]).sqrt()
     factor = mx.nd.minimum(largest / (norm + 1e-6), 1)
     for gradient in gradients:
         gradient *= factor
-
-
-def evaluate(net, x):
-    """The net's output in evaluation mode, without gradients."""
-    with mx.autograd.pause(train_mode=False):
-        return net(x)
-
-
-def predicted_classes(net, x) -> np.ndarray:
-    """The class of each pixel of an input, int32 (N, H, W), by the net's first logits."""
-    logits = evaluate(net, x)
-    if isinstance(logits, tuple | list):  # an auxiliary head's logits come second
-        logits = logits[0]
-    return as_numpy(mx.nd.argmax(logits, 1)).astype(np.int32)

@@ -3,7 +3,7 @@
 from gluonvision.backend import initializer as init
 from gluonvision.backend.torch import functional as F
 from gluonvision.backend.torch import layers as nn
-from gluonvision.backend.torch import measuring
+from gluonvision.backend.torch import profiling
 from gluonvision.backend.torch.arrays import (
     array,
     as_numpy,
@@ -15,15 +15,20 @@ from gluonvision.backend.torch.arrays import (
     seed,
 )
 from gluonvision.backend.torch.block import HybridBlock
+from gluonvision.backend.torch.evaluation import evaluate
 from gluonvision.backend.torch.export import EXPORT_FORMATS, read_graph, write_graph
-from gluonvision.backend.torch.kernels.coarse_logits import at_label_size, label_log_probability
-from gluonvision.backend.torch.kernels.prepared_inference import prepare_inference
+from gluonvision.backend.torch.kernels import prepare_inference
+from gluonvision.backend.torch.logits import (
+    label_log_probability,
+    predicted_classes,
+    resize_to_label,
+)
 from gluonvision.backend.torch.parameters import (
+    device_and_dtype,
     get_gradients,
     get_parameters,
     initialize,
     parameter_shapes,
-    placement,
     set_parameters,
 )
 from gluonvision.backend.torch.processes import (
@@ -34,4 +39,4 @@ from gluonvision.backend.torch.processes import (
     rank,
     world_size,
 )
-from gluonvision.backend.torch.training import Trainer, evaluate, predicted_classes
+from gluonvision.backend.torch.training import Trainer

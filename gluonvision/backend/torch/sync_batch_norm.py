@@ -1,8 +1,10 @@
-"""Batch normalization over several processes: one collective forward, one backward.
+"""Batch normalization over several processes: one collective call forward, one backward.
 
-``torch.nn.SyncBatchNorm`` takes no CPU tensors. Mean and squared deviations are combined as in
-Chan, Golub and LeVeque (1983), never as E[x^2] - E[x]^2, which cancels.
+``torch.nn.SyncBatchNorm`` accepts no CPU tensors. Means and squared deviations are combined as in
+Chan, Golub and LeVeque (1983), because E[x^2] - E[x]^2 suffers from cancellation.
 """
+
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -10,36 +12,43 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
-def sync_batch_norm(x, weight, bias, eps):
+def sync_batch_norm(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Normalize (N, C, ...) by the statistics of all processes' batches.
 
-    Returns the output and the mean and biased variance (C) of the joined batch. Batches of the
-    processes may differ in size.
+    The batches of the processes may differ in size.
+
+    Returns:
+        The output, and the mean (C,) and biased variance (C,) over all batches.
     """
     return _SyncBatchNorm.apply(x, weight, bias, eps)
 
 
-def _joined_statistics(x):
-    """Mean and biased variance (C) and number of values a channel, over all processes."""
+def _joined_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return mean (C,), biased variance (C,) and values per channel, over all processes."""
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     variance, mean = torch.var_mean(wide, [0, *range(2, x.dim())], correction=0)
     count = variance.new_full((1,), x.numel() // x.shape[1])
-    own = torch.cat([mean, variance, count])
-    # A sum of buffers that are zero but for one row gathers them in one call of any backend.
-    rows = own.new_zeros(dist.get_world_size(), own.numel())
-    rows[dist.get_rank()] = own
+    local = torch.cat([mean, variance, count])
+    # Each process fills its own row of a zero buffer, so that one sum gathers all rows. Every
+    # backend of torch.distributed has a sum.
+    rows = local.new_zeros(dist.get_world_size(), local.numel())
+    rows[dist.get_rank()] = local
     dist.all_reduce(rows)
     means, variances, counts = rows.split([mean.numel(), variance.numel(), 1], dim=1)
     total = counts.sum()
-    shares = counts / total
-    mean = (shares * means).sum(0)
-    variance = (shares * (variances + (means - mean) ** 2)).sum(0)
+    fractions = counts / total
+    mean = (fractions * means).sum(0)
+    variance = (fractions * (variances + (means - mean) ** 2)).sum(0)
     return mean, variance, total
 
 
 class _SyncBatchNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, eps):
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         mean, variance, total = _joined_statistics(x)
         weight, bias = weight.to(mean.dtype), bias.to(mean.dtype)
         ctx.save_for_backward(x, weight, mean, variance, total)
@@ -50,15 +59,18 @@ class _SyncBatchNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad, _mean, _variance):
+    def backward(
+        ctx: Any, grad: torch.Tensor, _mean: None, _variance: None
+    ) -> tuple[torch.Tensor | None, ...]:
         x, weight, mean, variance, total = ctx.saved_tensors
-        # The gradients as if the statistics were constants, in torch's one pass over the data;
-        # then the part that flows through the statistics: a multiple of x and a constant a channel.
+        # First the gradients as if the statistics were constants, in torch's single pass over the
+        # data. Then the part that flows through the statistics: a multiple of x plus a constant,
+        # for each channel.
         grad_x, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
             grad, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
-        shares = torch.cat([grad_weight, grad_bias]) / total
-        dist.all_reduce(shares)
-        slope, constant = (shares.view(2, -1) * weight * torch.rsqrt(variance + ctx.eps)).unbind()
+        means = torch.cat([grad_weight, grad_bias]) / total
+        dist.all_reduce(means)
+        slope, constant = (means.view(2, -1) * weight * torch.rsqrt(variance + ctx.eps)).unbind()
         grad_x -= functional.batch_norm(x, mean, variance, slope, constant, False, 0.0, ctx.eps)
         return grad_x, grad_weight, grad_bias, None

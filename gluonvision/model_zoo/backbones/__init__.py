@@ -1,8 +1,12 @@
-"""Backbones: constructors by name, and ``get_backbone`` for the segmentation models."""
+"""Backbones: a constructor for each name, and ``get_backbone`` for the segmentation models."""
 
 import functools
+import os
+from collections.abc import Callable
+from typing import Any
 
 from gluonvision.backend import init, initialize
+from gluonvision.backend.types import Device
 from gluonvision.model_zoo.backbones.base import Backbone, Stage
 from gluonvision.model_zoo.backbones.dilated_resnet import (
     BasicBlockV2,
@@ -15,18 +19,30 @@ from gluonvision.model_zoo.backbones.resnet import BasicBlock, Bottleneck, ResNe
 from gluonvision.model_zoo.registry import register_model
 from gluonvision.model_zoo.weights.importers import find_pretrained, load_weights
 
-# What a file has of a classifier that a backbone may go without, the last two by legacy names.
+# Parameters of a classifier, which a backbone may lack; the last two are legacy names.
 _CLASSIFIER = ("fc.", "bn2.", "classifier.", "features.18.", "dense0_", "batchnorm2_")
 
 _DOC = """{title}.
 
-``pretrained=True`` loads ImageNet weights from the store in ``root``, a string those of that file;
-otherwise the weights are drawn by He's rule. ``dilated=True`` is short for ``output_stride=8``.
-Other arguments are those of ``{builder}``; ``classes=None`` leaves the classifier out.
+Args:
+    pretrained: True loads the published ImageNet weights, a path loads that file, and False draws
+        the weights by He's rule.
+    root: folder of the weights; see ``weights_folder``.
+    ctx: the device; the CPU if None.
+    dilated: True is short for ``output_stride=8``, False for 32.
+    kwargs: arguments of ``{builder}``; ``classes=None`` omits the classifier.
 """
 
 
-def _build(builder, name, pretrained=False, root=None, ctx=None, dilated=None, **kwargs):
+def _build(
+    builder: Callable[..., Backbone],
+    name: str,
+    pretrained: bool | str | os.PathLike,
+    root: str | os.PathLike | None,
+    ctx: Device | None,
+    dilated: bool | None,
+    **kwargs: Any,
+) -> Backbone:
     path = find_pretrained(name, pretrained, root)
     if dilated is not None:
         kwargs.setdefault("output_stride", 8 if dilated else 32)
@@ -40,21 +56,31 @@ def _build(builder, name, pretrained=False, root=None, ctx=None, dilated=None, *
     return net
 
 
-def _constructor(name, title, builder):
-    def construct(pretrained=False, root=None, ctx=None, **kwargs):
-        return _build(builder, name, pretrained, root, ctx, **kwargs)
+def _constructor(
+    name: str, title: str, builder: Callable[..., Backbone]
+) -> Callable[..., Backbone]:
+    def construct(
+        pretrained: bool | str | os.PathLike = False,
+        root: str | os.PathLike | None = None,
+        ctx: Device | None = None,
+        dilated: bool | None = None,
+        **kwargs: Any,
+    ) -> Backbone:
+        return _build(builder, name, pretrained, root, ctx, dilated, **kwargs)
 
     construct.__name__ = construct.__qualname__ = name
     construct.__doc__ = _DOC.format(title=title, builder=getattr(builder, "func", builder).__name__)
     return register_model(construct)
 
 
-def _resnet(cls, basic, bottleneck, num_layers, **kwargs):
+def _resnet(
+    cls: Callable[..., Backbone], basic: type, bottleneck: type, num_layers: int, **kwargs: Any
+) -> Callable[..., Backbone]:
     block = basic if num_layers < 50 else bottleneck
     return functools.partial(cls, block, LAYERS[num_layers], **kwargs)
 
 
-def _resnet_v2(num_layers):
+def _resnet_v2(num_layers: int) -> Callable[..., Backbone]:
     return _constructor(
         f"dilated_resnet{num_layers}",
         f"Dilated pre-activation ResNet with {num_layers} layers (output stride 8)",
@@ -62,7 +88,7 @@ def _resnet_v2(num_layers):
     )
 
 
-def _resnet_v1(num_layers, suffix, **kwargs):
+def _resnet_v1(num_layers: int, suffix: str, **kwargs: Any) -> Callable[..., Backbone]:
     return _constructor(
         f"resnet{num_layers}_{suffix}",
         f"ResNet V{suffix[1:]} with {num_layers} layers",
@@ -81,7 +107,7 @@ resnet18_v1s, resnet34_v1s, resnet50_v1s, resnet101_v1s, resnet152_v1s = (
 )
 mobilenet_v2 = _constructor("mobilenet_v2", "MobileNetV2", MobileNetV2)
 
-# What ``backbone='resnet50'`` and its like mean to a segmentation model.
+# The constructors behind a segmentation model's argument ``backbone='resnet50'`` and its like.
 BACKBONES = {
     **{f"resnet{n}": globals()[f"dilated_resnet{n}"] for n in LAYERS},
     **{f"resnet{n}_v1b": globals()[f"resnet{n}_v1b"] for n in LAYERS},
@@ -90,15 +116,25 @@ BACKBONES = {
 }
 
 
-def get_backbone(name: str, **kwargs) -> Backbone:
-    """A backbone by the name that segmentation models use; an unknown one is a ValueError."""
+def get_backbone(name: str, **kwargs: Any) -> Backbone:
+    """Build a backbone by its name in ``BACKBONES``; the other arguments are its constructor's.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
     if name not in BACKBONES:
         raise ValueError(f"backbone={name!r}: expected one of {', '.join(BACKBONES)}")
     return BACKBONES[name](**kwargs)
 
 
-def get_dilated_resnet(num_layers: int, pretrained: bool | str = False, **kwargs) -> Backbone:
-    """A dilated pre-activation ResNet by its number of layers: 18, 34, 50, 101 or 152."""
+def get_dilated_resnet(
+    num_layers: int, pretrained: bool | str | os.PathLike = False, **kwargs: Any
+) -> Backbone:
+    """Build a dilated pre-activation ResNet with 18, 34, 50, 101 or 152 layers.
+
+    Raises:
+        ValueError: for another number of layers.
+    """
     if num_layers not in LAYERS:
         raise ValueError(f"num_layers={num_layers}: expected one of {tuple(LAYERS)}")
     return BACKBONES[f"resnet{num_layers}"](pretrained=pretrained, **kwargs)

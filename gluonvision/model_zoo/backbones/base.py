@@ -1,14 +1,15 @@
-"""The one form in which a backbone publishes its stages, so that any head fits any backbone."""
+"""The common interface of backbones, which lets any head work with any backbone."""
 
 from typing import NamedTuple
 
 from gluonvision.backend import HybridBlock
+from gluonvision.backend.types import Array, Operators
 
 OUTPUT_STRIDES = (8, 16, 32)
 
 
 class Stage(NamedTuple):
-    """One feature map of a backbone: its channels, and its stride in pixels of the input."""
+    """A feature map of a backbone: its number of channels, and its stride in input pixels."""
 
     channels: int
     stride: int
@@ -17,33 +18,45 @@ class Stage(NamedTuple):
 class Backbone(HybridBlock):
     """Base class of backbones.
 
-    ``stages`` lists the feature maps that ``extract`` returns, finest first; ``preactivation``
-    says that the last of them still lack their norm and relu. Called, a backbone gives the scores
-    (N, classes) of its classifier, or without one (``classes=None``) the last feature map.
+    A call returns the logits (N, classes) of the classifier, or the last feature map if the
+    backbone has no classifier (``classes=None``).
+
+    Attributes:
+        stages: the feature maps that ``extract`` returns, finest first.
+        preactivation: whether the feature maps still lack their norm and relu.
+        classes: number of classes, or None without a classifier.
     """
 
     stages: tuple[Stage, ...] = ()
     preactivation = False
+    classes: int | None = None
 
-    def extract(self, x):
-        """The feature maps of ``stages`` for images (N, C, H, W)."""
+    def extract(self, x: Array) -> tuple[Array, ...]:
+        """Return the feature maps of ``stages`` for images (N, C, H, W)."""
         raise TypeError(f"{type(self).__name__} must define extract(x)")
 
-    def classify(self, x):
-        """Scores (N, classes) for the last feature map."""
+    def classify(self, x: Array) -> Array:
+        """Return the logits (N, classes) for the last feature map."""
         raise TypeError(f"{type(self).__name__} must define classify(x)")
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Array) -> Array:
         x = self.extract(x)[-1]
         return x if self.classes is None else self.classify(x)
 
 
 def dilations(strides: tuple[int, ...], output_stride: int) -> list[tuple[int, int, int]]:
-    """For stages with ``strides``: each stage's stride, and dilation before and after it.
+    """Replace strides by dilation beyond an output stride (Yu and Koltun, ICLR 2016).
 
-    A stage whose stride would pass ``output_stride`` keeps its resolution and multiplies the
-    dilation of what follows instead (Yu and Koltun, ICLR 2016); the convolution that had the
-    stride keeps the dilation before it, so that the weights see what they were trained on.
+    A stage whose stride would exceed ``output_stride`` keeps its resolution and multiplies the
+    dilation of the later layers instead. The convolution that had the stride keeps the dilation
+    before it, so that its weights see the inputs that they were trained on.
+
+    Args:
+        strides: the stride of each stage.
+        output_stride: 8, 16 or 32.
+
+    Returns:
+        For each stage its stride, the dilation before it, and the dilation after it.
     """
     if output_stride not in OUTPUT_STRIDES:
         raise ValueError(f"output_stride={output_stride}: expected one of {OUTPUT_STRIDES}")
@@ -58,7 +71,9 @@ def dilations(strides: tuple[int, ...], output_stride: int) -> list[tuple[int, i
     return plan
 
 
-def check_classes(classes: int | None):
-    """ValueError unless ``classes`` is None (no classifier) or a number of classes."""
+def check_classes(classes: int | None) -> None:
+    """Raise ValueError unless ``classes`` is positive, or None for no classifier."""
     if classes is not None and classes < 1:
-        raise ValueError(f"classes={classes}: expected a positive number, or None for features")
+        raise ValueError(
+            f"classes={classes}: expected a positive number, or None for no classifier"
+        )

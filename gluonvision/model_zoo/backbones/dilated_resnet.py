@@ -1,20 +1,31 @@
-"""Dilated ResNet V2: pre-activation, the layout of MXNet's own model zoo.
+"""Dilated pre-activation ResNet (V2), in the layout of MXNet's model zoo.
 
-He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016; dilation by Yu, Koltun and
-Funkhouser, "Dilated Residual Networks", CVPR 2017, without their added degridding layers.
+He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016. Dilated as in Yu, Koltun and
+Funkhouser, "Dilated Residual Networks", CVPR 2017, without their degridding layers.
 """
 
+from collections.abc import Sequence
+
 from gluonvision.backend import HybridBlock, nn
+from gluonvision.backend.types import Array, NormLayer, Operators
 from gluonvision.model_zoo.backbones.base import Backbone, check_classes
 from gluonvision.model_zoo.backbones.residual import add_residual_stages, conv1x1, conv3x3
 
 
 class BasicBlockV2(HybridBlock):
-    """Two times norm, relu and 3x3 convolution; for 18 and 34 layers."""
+    """Norm, relu and 3x3 convolution, twice; for 18 and 34 layers."""
 
     expansion = 1
 
-    def __init__(self, in_channels, channels, stride, dilation, next_dilation, norm_layer):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        dilation: int,
+        next_dilation: int,
+        norm_layer: NormLayer,
+    ) -> None:
         super().__init__()
         self.bn1 = norm_layer(in_channels=in_channels)
         self.conv1 = conv3x3(in_channels, channels, stride, dilation)
@@ -22,7 +33,7 @@ class BasicBlockV2(HybridBlock):
         self.conv2 = conv3x3(channels, channels, 1, next_dilation)
         self.downsample = _projection(in_channels, channels, stride)
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Array) -> Array:
         activated = F.relu(self.bn1(x))
         out = self.conv1(activated)
         out = self.conv2(F.relu(self.bn2(out)))
@@ -30,11 +41,19 @@ class BasicBlockV2(HybridBlock):
 
 
 class BottleneckV2(HybridBlock):
-    """Norm and relu before each of a 1x1, 3x3 and 1x1 convolution; for 50 layers and more."""
+    """1x1, 3x3 and 1x1 convolutions, each after norm and relu; for 50 layers and more."""
 
     expansion = 4
 
-    def __init__(self, in_channels, channels, stride, dilation, next_dilation, norm_layer):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        dilation: int,
+        next_dilation: int,
+        norm_layer: NormLayer,
+    ) -> None:
         super().__init__()
         out_channels = channels * self.expansion
         self.bn1 = norm_layer(in_channels=in_channels)
@@ -45,7 +64,7 @@ class BottleneckV2(HybridBlock):
         self.conv3 = conv1x1(channels, out_channels)
         self.downsample = _projection(in_channels, out_channels, stride)
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Array) -> Array:
         activated = F.relu(self.bn1(x))
         out = self.conv1(activated)
         out = self.conv2(F.relu(self.bn2(out)))
@@ -53,32 +72,44 @@ class BottleneckV2(HybridBlock):
         return out + (x if self.downsample is None else self.downsample(activated))
 
 
-def _projection(in_channels, channels, stride):
+def _projection(in_channels: int, channels: int, stride: int) -> nn.Conv2D | None:
+    """Build a shortcut's convolution, or None where the identity fits."""
     if stride == 1 and in_channels == channels:
         return None
     return conv1x1(in_channels, channels, stride)
 
 
 class Dilated_ResNetV2(Backbone):
-    """Pre-activation ResNet with its last two stages dilated instead of strided.
+    """Pre-activation ResNet whose last two stages are dilated instead of strided.
 
-    ``block`` is ``BasicBlockV2`` or ``BottleneckV2``, ``layers`` the blocks of the four stages,
-    ``output_stride`` 8, 16 or 32 (plain); ``classes=None`` leaves the classifier out. Its last
-    feature map still lacks its norm and relu: they are the classifier's, or the head's.
+    The last feature map lacks its norm and relu, which belong to the classifier or the head.
+
+    Args:
+        block: ``BasicBlockV2`` or ``BottleneckV2``.
+        layers: number of blocks of each of the four stages.
+        norm_layer: the normalization layer.
+        classes: number of classes; None for no classifier.
+        in_channels: channels of the input.
+        output_stride: 8, 16, or 32 for no dilation.
     """
 
     preactivation = True
+    # Set by add_residual_stages.
+    layer1: HybridBlock
+    layer2: HybridBlock
+    layer3: HybridBlock
+    layer4: HybridBlock
 
     def __init__(
         self,
-        block,
-        layers,
-        norm_layer=nn.BatchNorm,
+        block: type[BasicBlockV2] | type[BottleneckV2],
+        layers: Sequence[int],
+        norm_layer: NormLayer = nn.BatchNorm,
         *,
-        classes=1000,
-        in_channels=3,
-        output_stride=8,
-    ):
+        classes: int | None = 1000,
+        in_channels: int = 3,
+        output_stride: int = 8,
+    ) -> None:
         super().__init__()
         check_classes(classes)
         self.classes = classes
@@ -94,12 +125,12 @@ class Dilated_ResNetV2(Backbone):
             self.avgpool = nn.GlobalAvgPool2D()
             self.fc = nn.Dense(classes, in_units=channels)
 
-    def extract(self, x):
+    def extract(self, x: Array) -> tuple[Array, ...]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(self.bn0(x)))))  # (N, 64, H/4, W/4)
         c1 = self.layer1(x)
         c2 = self.layer2(c1)  # (N, C, H/8, W/8)
         c3 = self.layer3(c2)
         return c1, c2, c3, self.layer4(c3)
 
-    def classify(self, x):
+    def classify(self, x: Array) -> Array:
         return self.fc(self.avgpool(self.relu(self.bn2(x))))

@@ -4,9 +4,10 @@ Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2
 """
 
 from gluonvision.backend import HybridBlock, nn
+from gluonvision.backend.types import Array, NormLayer, Operators
 from gluonvision.model_zoo.backbones.base import Backbone, Stage, check_classes, dilations
 
-# Expansion, channels, blocks, stride of each group.
+# The expansion, channels, number of blocks and stride of each group.
 _GROUPS = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -21,13 +22,19 @@ _LAST_CHANNELS = 1280
 
 
 class _ReLU6(HybridBlock):
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Array) -> Array:
         return F.clip(x, 0, 6)
 
 
 def _conv_bn_relu6(
-    in_channels, channels, norm_layer, kernel_size=1, stride=1, dilation=1, groups=1
-):
+    in_channels: int,
+    channels: int,
+    norm_layer: NormLayer,
+    kernel_size: int = 1,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+) -> nn.HybridSequential:
     block = nn.HybridSequential()
     block.add(
         nn.Conv2D(
@@ -47,9 +54,26 @@ def _conv_bn_relu6(
 
 
 class InvertedResidual(HybridBlock):
-    """Expansion, depthwise 3x3 convolution, linear projection; a shortcut where shapes allow."""
+    """Expansion, depthwise 3x3 convolution and linear projection, with a shortcut if shapes agree.
 
-    def __init__(self, in_channels, channels, expansion, stride, dilation, norm_layer):
+    Args:
+        in_channels: channels of the input.
+        channels: channels of the output.
+        expansion: factor of the channels between the two; 1 for no expansion.
+        stride: of the depthwise convolution.
+        dilation: of the depthwise convolution.
+        norm_layer: the normalization layer.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        expansion: int,
+        stride: int,
+        dilation: int,
+        norm_layer: NormLayer,
+    ) -> None:
         super().__init__()
         inner = in_channels * expansion
         self.has_shortcut = stride == 1 and in_channels == channels
@@ -62,14 +86,28 @@ class InvertedResidual(HybridBlock):
             norm_layer(in_channels=channels),
         )
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Array) -> Array:
         return x + self.conv(x) if self.has_shortcut else self.conv(x)
 
 
 class MobileNetV2(Backbone):
-    """MobileNetV2 of width 1.0; ``classes=None`` leaves the last convolution and classifier out."""
+    """MobileNetV2 of width 1.0.
 
-    def __init__(self, norm_layer=nn.BatchNorm, *, classes=1000, in_channels=3, output_stride=32):
+    Args:
+        norm_layer: the normalization layer.
+        classes: number of classes; None omits the last convolution and the classifier.
+        in_channels: channels of the input.
+        output_stride: 8 or 16 by dilation, or 32.
+    """
+
+    def __init__(
+        self,
+        norm_layer: NormLayer = nn.BatchNorm,
+        *,
+        classes: int | None = 1000,
+        in_channels: int = 3,
+        output_stride: int = 32,
+    ) -> None:
         super().__init__()
         check_classes(classes)
         self.classes = classes
@@ -77,15 +115,17 @@ class MobileNetV2(Backbone):
         self.features.add(
             _conv_bn_relu6(in_channels, _STEM_CHANNELS, norm_layer, kernel_size=3, stride=2)
         )
-        self.stages, self._taps = self._add_groups(norm_layer, output_stride)
+        self.stages, self._stage_ends = self._add_groups(norm_layer, output_stride)
         if classes is not None:
             self.features.add(_conv_bn_relu6(_GROUPS[-1][1], _LAST_CHANNELS, norm_layer))
             self.avgpool = nn.GlobalAvgPool2D()
             self.dropout = nn.Dropout(0.2)
             self.classifier = nn.Dense(classes, in_units=_LAST_CHANNELS)
 
-    def _add_groups(self, norm_layer, output_stride):
-        """Append the groups; returns the stages and after which features they are read off."""
+    def _add_groups(
+        self, norm_layer: NormLayer, output_stride: int
+    ) -> tuple[tuple[Stage, ...], tuple[int, ...]]:
+        """Append the groups; return the stages, and the number of features up to each stage."""
         plan = dilations((2, *(stride for *_, stride in _GROUPS)), output_stride)
         in_channels, total = _STEM_CHANNELS, 2
         last_of_stride = {}
@@ -107,18 +147,18 @@ class MobileNetV2(Backbone):
                 in_channels = channels
             nominal, total = nominal * group_stride, total * stride
             last_of_stride[nominal] = (Stage(channels, total), len(self.features))
-        found = [last_of_stride[nominal] for nominal in (4, 8, 16, 32)]
-        return tuple(stage for stage, _ in found), tuple(end for _, end in found)
+        stages, ends = zip(*(last_of_stride[nominal] for nominal in (4, 8, 16, 32)))
+        return stages, ends
 
-    def extract(self, x):
+    def extract(self, x: Array) -> tuple[Array, ...]:
         maps, start = [], 0
-        for end in self._taps:
+        for end in self._stage_ends:
             for i in range(start, end):
                 x = self.features[i](x)
             maps.append(x)
             start = end
         return tuple(maps)
 
-    def classify(self, x):
+    def classify(self, x: Array) -> Array:
         x = self.avgpool(self.features[-1](x))
         return self.classifier(self.dropout(x))

@@ -1,1 +1,1 @@
-"""The segmentation models, one paper a file."""
+"""Segmentation models, one file per paper."""

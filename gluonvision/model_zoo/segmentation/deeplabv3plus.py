@@ -2,8 +2,11 @@
 Segmentation", ECCV 2018."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 from gluonvision.backend import HybridBlock, nn
+from gluonvision.backend.types import Array, NormLayer, Operators
 from gluonvision.model_zoo.segmentation.deeplabv3 import ASPP, ASPP_CHANNELS, atrous_rates
 from gluonvision.model_zoo.segmentation.published import register_own
 from gluonvision.model_zoo.segmentation.segbase import SegBaseModel
@@ -13,23 +16,32 @@ _LOW_CHANNELS = 48  # section 4.1, table 1
 
 
 class DeepLabPlusHead(HybridBlock):
-    """Pyramid and decoder: coarse (N, C, H, W) and fine (N, C', 4H, 4W) features to logits.
+    """ASPP and decoder: coarse (N, C, H, W) and fine (N, C', H', W') features to logits.
 
-    The logits (N, nclass, 4H, 4W) have the size of the fine features. All 3x3 convolutions are
+    The logits (N, nclass, H', W') have the size of the fine features. All 3x3 convolutions are
     depthwise separable (section 3.2).
+
+    Args:
+        in_channels: channels of the coarse features.
+        nclass: number of classes.
+        norm_layer: the normalization layer.
+        preactivation: whether the features still lack their norm and relu.
+        low_channels: channels of the fine (low-level) features.
+        rates: dilation rates of ASPP.
+        align_corners: how to resize the coarse features.
     """
 
     def __init__(
         self,
-        in_channels,
-        nclass,
-        norm_layer,
-        preactivation,
+        in_channels: int,
+        nclass: int,
+        norm_layer: NormLayer,
+        preactivation: bool,
         *,
-        low_channels,
-        rates,
-        align_corners=True,
-    ):
+        low_channels: int,
+        rates: Sequence[int],
+        align_corners: bool = True,
+    ) -> None:
         super().__init__()
         self.align_corners = align_corners
         self.preact = norm_relu(in_channels, norm_layer, preactivation)
@@ -44,7 +56,7 @@ class DeepLabPlusHead(HybridBlock):
             nn.Conv2D(nclass, 1, in_channels=ASPP_CHANNELS),
         )
 
-    def hybrid_forward(self, F, x, low):
+    def hybrid_forward(self, F: Operators, x: Array, low: Array) -> Array:
         low = self.project(self.low_preact(low))
         x = self.aspp(self.preact(x))
         x = F.contrib.BilinearResize2D(
@@ -56,20 +68,27 @@ class DeepLabPlusHead(HybridBlock):
 class DeepLabV3Plus(SegBaseModel):
     """DeepLabV3+: logits (N, nclass, H, W) for images (N, C, H, W) of any size.
 
-    ``output_stride`` is 16 unless given, as in the paper; the decoder works at stride 4. With
-    ``aux`` a pair, the second from the third stage. Other arguments: ``SegBaseModel``.
+    The decoder works at stride 4.
+
+    Args:
+        nclass: number of classes.
+        backbone: name of the backbone.
+        norm_layer: the normalization layer.
+        aux: add an auxiliary head on the third stage; the output is then a pair of logits.
+        output_stride: of the backbone, 16 as in the paper.
+        kwargs: other arguments of ``SegBaseModel``.
     """
 
     def __init__(
         self,
-        nclass,
-        backbone="resnet50",
-        norm_layer=nn.BatchNorm,
-        aux=False,
+        nclass: int,
+        backbone: str = "resnet50",
+        norm_layer: NormLayer = nn.BatchNorm,
+        aux: bool = False,
         *,
-        output_stride=16,
-        **kwargs,
-    ):
+        output_stride: int = 16,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, norm_layer, output_stride=output_stride, **kwargs)
         first, *_, last = self.pretrained.stages
         head = functools.partial(
@@ -80,8 +99,8 @@ class DeepLabV3Plus(SegBaseModel):
         )
         self.add_heads(nclass, head, aux)
 
-    def coarse_logits(self, F, x):
-        """The logits of each head, the auxiliary head's last, at their features' size."""
+    def coarse_logits(self, F: Operators, x: Array) -> list[Array]:
+        """Return the logits of each head at its features' size, the auxiliary head's last."""
         c1, *_, c3, c4 = self.pretrained.extract(x)
         logits = [self.head(c4, c1)]
         return logits if self.auxlayer is None else [*logits, self.auxlayer(c3)]

@@ -1,4 +1,6 @@
-"""The segmentation models by family, as the command line names them."""
+"""Segmentation models by family, under the names of the command line."""
+
+from typing import Any
 
 from gluonvision.data.meta import Meta, get_meta
 from gluonvision.model_zoo.backbones import BACKBONES
@@ -19,16 +21,26 @@ FAMILIES = {
 
 
 def get_segmentation_model(
-    model: str, dataset: str | Meta = "pascal_voc", backbone: str = "resnet50", **kwargs
+    model: str, dataset: str | Meta = "pascal_voc", backbone: str = "resnet50", **kwargs: Any
 ) -> SegBaseModel:
-    """A segmentation model by its family, with as many classes as the data set has."""
+    """Build a segmentation model with the classes of a data set.
+
+    Args:
+        model: a name in ``FAMILIES``.
+        dataset: the data set, or its name; it sets ``nclass`` unless that is given.
+        backbone: a name of ``model_zoo.backbones.BACKBONES``.
+        kwargs: other arguments of the model.
+
+    Raises:
+        ValueError: if a name is unknown.
+    """
     check_names(model, backbone)
     kwargs.setdefault("nclass", get_meta(dataset).num_class)
     return FAMILIES[model](backbone=backbone, **kwargs)
 
 
 def check_names(model: str, backbone: str) -> None:
-    """ValueError, which lists those that there are, for another model or backbone."""
+    """Raise ValueError, with the known names, for an unknown model or backbone."""
     for kind, name, known in (("model", model, FAMILIES), ("backbone", backbone, BACKBONES)):
         if name not in known:
             raise ValueError(f"{kind}={name!r}: expected one of {', '.join(known)}")

@@ -1,9 +1,17 @@
-"""The published models: one constructor for every (model, backbone, data set) with weights."""
+"""Published models: a constructor for each (model, backbone, data set) that has weights."""
 
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from gluonvision.backend.types import Device
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo.registry import register_model
+from gluonvision.model_zoo.segmentation.segbase import SegBaseModel
 from gluonvision.model_zoo.weights.importers import find_pretrained, load_weights
 
+# A subclass of SegBaseModel: its constructor takes nclass first.
+_Model: TypeAlias = Callable[..., SegBaseModel]
 _DATASETS = {
     "voc": "pascal_voc",
     "coco": "coco",
@@ -13,43 +21,56 @@ _DATASETS = {
 }
 _DOC = """{model} on {backbone}, trained by {publisher} on {dataset} ({nclass} classes).
 
-``pretrained=True`` loads those weights from the store in ``root``, a string those of that file;
-otherwise ``pretrained_base=True`` loads the backbone's. Other arguments are those of ``{model}``.
+Args:
+    pretrained: True loads the published weights, a path loads that file.
+    pretrained_base: the same for the backbone's weights; ignored with ``pretrained``.
+    nclass: number of classes.
+    backbone: name of the backbone.
+    root: folder of the weights; see ``weights_folder``.
+    ctx: the device; the CPU if None.
+    kwargs: other arguments of ``{model}``.
 """
 
 
-def register_gluoncv(model, prefix, variants):
+def register_gluoncv(model: _Model, prefix: str, variants: Iterable[str]) -> None:
     """Register ``prefix_resnetN_dataset``, on ResNet V1s, for every 'resnetN_dataset'."""
     for variant in variants:
         backbone, dataset = variant.split("_")
         _register(model, f"{prefix}_{variant}", f"{backbone}_v1s", dataset, "GluonCV")
 
 
-def register_torchvision(model, prefix, backbones):
-    """Register ``prefix_backbone_coco`` for every backbone; its logits are resized unaligned."""
+def register_torchvision(model: _Model, prefix: str, backbones: Iterable[str]) -> None:
+    """Register ``prefix_backbone_coco`` for every backbone, with ``align_corners=False``."""
     for backbone in backbones:
         name = f"{prefix}_{backbone}_coco"
         _register(model, name, backbone, "coco", "torchvision", align_corners=False)
 
 
-def register_own(model, name, backbone, dataset, **defaults):
-    """Register a model whose weights come with the package, with its constructor's defaults."""
+def register_own(model: _Model, name: str, backbone: str, dataset: str, **defaults: Any) -> None:
+    """Register a model whose weights come with the package, with arguments that differ."""
     _register(model, name, backbone, dataset, "this project", **defaults)
 
 
-def _register(model, name, default_backbone, dataset, publisher, **defaults):
+def _register(
+    model: _Model,
+    name: str,
+    default_backbone: str,
+    dataset: str,
+    publisher: str,
+    **defaults: Any,
+) -> None:
     dataset = _DATASETS[dataset]
     num_class = get_meta(dataset).num_class
 
     def construct(
-        pretrained=False,
-        pretrained_base=False,
-        nclass=num_class,
-        backbone=default_backbone,
-        root=None,
-        ctx=None,
-        **kwargs,
-    ):
+        pretrained: bool | str | os.PathLike = False,
+        pretrained_base: bool | str | os.PathLike = False,
+        nclass: int = num_class,
+        backbone: str = default_backbone,
+        root: str | os.PathLike | None = None,
+        ctx: Device | None = None,
+        **kwargs: Any,
+    ) -> SegBaseModel:
         path = find_pretrained(name, pretrained, root)
         base = pretrained_base if path is None else False
         net = model(nclass, backbone, pretrained_base=base, root=root, **(defaults | kwargs))
@@ -67,5 +88,5 @@ def _register(model, name, default_backbone, dataset, publisher, **defaults):
         nclass=num_class,
         publisher=publisher,
     )
-    construct.dataset = dataset  # type: ignore[attr-defined]
+    construct.dataset = dataset  # type: ignore[attr-defined]  # read by dataset_of
     register_model(construct)

@@ -1,1 +1,1 @@
-"""Published weights: where to get them, how to read them, and the files in the package."""
+"""Published weights: their sources, their formats, and the files in the package."""

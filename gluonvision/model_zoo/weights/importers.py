@@ -1,21 +1,22 @@
-"""Foreign checkpoints: rename rules, kept as data, from each writer's names to ours.
+"""Load weights that other libraries wrote, with their rename rules as data.
 
-Ours are Gluon's structural names, with GluonCV's for ResNet and torchvision's for MobileNetV2; a
-segmentation model's backbone is ``pretrained``.
+The names here are Gluon's structural names, as in GluonCV for ResNet and as in torchvision for
+MobileNetV2. A segmentation model's backbone is ``pretrained``.
 """
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from gluonvision.backend import get_parameters, parameter_shapes, set_parameters, weights_file
 from gluonvision.model_zoo.weights import legacy_names, store
 
-# What DataParallel, DistributedDataParallel and torch.compile put before every name.
+# DataParallel, DistributedDataParallel and torch.compile put these before every name.
 _CONTAINERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
-# Only in ResNets that begin with three convolutions: GluonCV's of segmentation.
+# Only ResNets with a stem of three convolutions have this, as GluonCV's segmentation models do.
 _DEEP_STEM = "pretrained.conv1.0.weight"
 # Each rule is (pattern, replacement); a name takes the first rule whose pattern it begins with.
 _TORCHVISION_SEGMENTATION = (
@@ -61,12 +62,14 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def rename(arrays: Mapping[str, np.ndarray], rules) -> dict[str, np.ndarray]:
-    """The arrays under the names that the rules give."""
+def rename(
+    arrays: Mapping[str, np.ndarray], rules: Iterable[tuple[str, str]]
+) -> dict[str, np.ndarray]:
+    """Rename arrays by a set of ``RULES``."""
     return {_renamed(name, rules): array for name, array in arrays.items()}
 
 
-def _renamed(name, rules):
+def _renamed(name: str, rules: Iterable[tuple[str, str]]) -> str:
     for pattern, replacement in rules:
         new, count = re.subn(rf"^{pattern}", replacement, name)
         if count:
@@ -74,13 +77,13 @@ def _renamed(name, rules):
     return name
 
 
-def _bare(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays by their names in the net itself, whatever container it was saved in."""
+def _without_containers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Remove the prefixes of containers that wrapped the net when it was saved."""
     return {_CONTAINERS.sub("", name, count=1): array for name, array in arrays.items()}
 
 
 def _gluon_norms(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Names of torch's batch norms as Gluon's; where there are none, nothing changes."""
+    """Rename the parameters of torch's batch norms to Gluon's names."""
     norms = {n.removesuffix("running_mean") for n in arrays if n.endswith("running_mean")}
     renamed = {}
     for name, array in arrays.items():
@@ -93,15 +96,22 @@ def _gluon_norms(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return renamed
 
 
-def convert(arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple]) -> dict[str, np.ndarray]:
-    """The arrays under our names: by the rules under which most of them are ``wanted``."""
-    arrays = legacy_names.structural(_gluon_norms(_bare(arrays)), wanted)
+def convert(
+    arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """Rename arrays by the rules that match the most of a model's names.
+
+    Args:
+        arrays: a file's arrays by name.
+        wanted: the model's shapes by name.
+    """
+    arrays = legacy_names.structural(_gluon_norms(_without_containers(arrays)), wanted)
     candidates = [rename(arrays, rules) for rules in RULES.values()]
     return max(candidates, key=lambda renamed: len(renamed.keys() & wanted.keys()))
 
 
 def load_weights(
-    net,
+    net: Any,
     path: str | os.PathLike,
     *,
     allow_missing: bool = False,
@@ -109,13 +119,22 @@ def load_weights(
     unused: tuple[str, ...] = (),
     name: str | None = None,
     new_classifier: bool = False,
-):
-    """Load a file of weights, ours or a foreign one, into a model.
+) -> None:
+    """Load a weights file of this library or another one into a model.
 
-    Names that begin with one of ``unused`` may be in the file without being in the model. A file
-    that does not fit is a ValueError with the names that are missing, extra or of another shape,
-    and leaves the model as it was. ``name`` is the model that error names. ``new_classifier``:
-    layers that differ in their number of outputs alone keep what they have in the model.
+    Args:
+        net: the model.
+        path: the file; its content decides its format.
+        allow_missing: accept a file that lacks some of the model's names.
+        ignore_extra: accept a file with names that the model lacks.
+        unused: prefixes of names that the file may have without the model having them.
+        name: the model's name, for the error message.
+        new_classifier: keep the model's own values for layers that differ from the file only in
+            their number of outputs.
+
+    Raises:
+        ValueError: if the file does not fit. The message lists the names that are missing, extra
+            or of another shape, and the model is unchanged.
     """
     wanted = parameter_shapes(net)
     arrays = convert(weights_file.read(path), wanted)
@@ -131,15 +150,22 @@ def load_weights(
     set_parameters(net, arrays, allow_missing, ignore_extra, source)
 
 
-def _has_other_outputs(array, wanted):
+def _has_other_outputs(array: np.ndarray, wanted: tuple[int, ...] | None) -> bool:
     shape = array.shape
     return wanted is not None and shape[:1] != wanted[:1] and shape[1:] == wanted[1:]
 
 
-def find_pretrained(name: str, pretrained: bool | str | os.PathLike, root=None):
-    """The file that ``pretrained`` names, for True the published weights of ``name``, or None.
+def find_pretrained(
+    name: str, pretrained: bool | str | os.PathLike, root: str | os.PathLike | None = None
+) -> str | os.PathLike | None:
+    """Return the weights file that a constructor's argument ``pretrained`` asks for.
 
-    Asked for before a model is built: a name without weights is then an error at once.
+    Call it before building the model, so that a name without weights fails at once.
+
+    Args:
+        name: the model's name.
+        pretrained: True for its published weights, a path for that file, or False for none.
+        root: folder of the weights; see ``weights_folder``.
     """
     if not pretrained:
         return None

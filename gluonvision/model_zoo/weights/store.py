@@ -1,4 +1,4 @@
-"""Get the published weights of a model: from a folder, else from the first mirror that has them."""
+"""Find published weights in a folder, or download them from the first mirror that has them."""
 
 import difflib
 import hashlib
@@ -25,22 +25,22 @@ from gluonvision.utils.locking import locked
 
 logger = logging.getLogger(__name__)
 
-# Weights that come with the package, each with a card.
+# Weights that come with the package, each with a model card.
 OWN_FILES = Path(__file__).parent / "files"
-# The largest published file, DeepLabV3 with ResNet152, is below 400 MB.
+# In bytes; the largest published file, DeepLabV3 on ResNet152, is below 400 MB.
 MAX_UNPACKED = 1 << 30
-_INSTEAD = (
-    "Without a network: --model deeplabv3plus_mobilenet_v2_camvid, for streets, comes with the "
-    "package.",
+_OFFLINE_MODEL = (
+    "Without a network, use --model deeplabv3plus_mobilenet_v2_camvid, for street scenes, which "
+    "comes with the package.",
 )
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file of weights on this machine, and the naming scheme of what is in it.
+    """A weights file on this machine, and the naming scheme of its arrays.
 
-    `format` is "gluonvision", "gluoncv", "mxnet-zoo" (all `.params`), "torchvision" (`.pth`) or
-    "timm" (`.safetensors` or `.pth`).
+    ``format`` is "gluonvision", "gluoncv", "mxnet-zoo" (all ``.params``), "torchvision" (``.pth``)
+    or "timm" (``.safetensors`` or ``.pth``).
     """
 
     path: Path
@@ -48,30 +48,32 @@ class WeightsFile:
 
 
 def list_weights() -> list[str]:
-    """Return the names of the models that have published weights, sorted."""
+    """Return the sorted names of the models that have published weights."""
     return sorted({**BACKBONES, **SEGMENTATION})
 
 
 def get_weights(name: str) -> tuple[Weights, ...]:
-    """Return what is published for a model, best first; the files may differ in format.
+    """Return the published files of a model, best first; their formats may differ.
 
     Raises:
-        ValueError: nothing is known of the name; the message lists close ones.
+        ValueError: if the name is unknown or has no published weights; the message suggests
+            similar names.
     """
     known = {**BACKBONES, **SEGMENTATION}
     name = ALIASES.get(name, name)
     if name in known:
         return known[name]
-    what = "no weights were published for" if name in UNPUBLISHED else "got the unknown name"
+    problem = "no weights were published for" if name in UNPUBLISHED else "unknown name"
     close = difflib.get_close_matches(name, known, n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    raise ValueError(f"{what} {name!r}.{hint} Weights exist for: {', '.join(list_weights())}")
+    raise ValueError(f"{problem} {name!r}.{hint} Weights exist for: {', '.join(list_weights())}")
 
 
 def weights_folder(root: str | os.PathLike | None = None) -> Path:
-    """Return the folder of weights: `root`, else `$GLUONVISION_HOME/models`, else MXNet's own.
+    """Return the folder of weights.
 
-    MXNet's is `$MXNET_HOME/models`, else `~/.mxnet/models`: GluonCV's files there are found.
+    It is the first of these: ``root``, ``$GLUONVISION_HOME/models``, ``$MXNET_HOME/models`` and
+    ``~/.mxnet/models``. The last two are MXNet's own, where GluonCV keeps its files.
     """
     if root is not None:
         return Path(root).expanduser()
@@ -80,9 +82,9 @@ def weights_folder(root: str | os.PathLike | None = None) -> Path:
 
 
 def file_on_disk(weights: Weights, root: str | os.PathLike | None = None) -> Path | None:
-    """Return where a published file lies on this machine, unread, or None."""
-    places = (OWN_FILES / weights.file, weights_folder(root) / weights.file)
-    return next((path for path in places if path.is_file()), None)
+    """Return the path of a published file on this machine, without reading it, or None."""
+    candidates = (OWN_FILES / weights.file, weights_folder(root) / weights.file)
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def find_weights(
@@ -92,24 +94,24 @@ def find_weights(
     progress: bool = True,
     timeout: float = 20.0,
 ) -> WeightsFile:
-    """Return the weights of a model, from the folder of weights, else downloaded into it.
+    """Find the weights of a model in the folder of weights, or download them into it.
 
     Args:
-        name: a model of `list_weights()`, or an alias ("resnet50" is "dilated_resnet50").
-        root: the folder; see `weights_folder`.
-        progress: show a bar.
-        timeout: seconds without a byte after which a mirror is given up.
+        name: a model of ``list_weights()``, or an alias ("resnet50" is "dilated_resnet50").
+        root: the folder; see ``weights_folder``.
+        progress: show a progress bar.
+        timeout: seconds without data after which the next mirror is tried.
 
     Raises:
-        ValueError: the name is unknown or has no published weights.
-        DownloadError: no mirror of any file answered; the message says what to do by hand.
+        ValueError: if the name is unknown or has no published weights.
+        DownloadError: if every mirror failed; the message says how to get the file by hand.
     """
     choices = get_weights(name)
     folder = weights_folder(root)
     for weights in choices:
-        for place in (OWN_FILES, folder):
-            if _is_right(place / weights.file, weights):
-                return WeightsFile(place / weights.file, weights.format)
+        for parent in (OWN_FILES, folder):
+            if _is_valid(parent / weights.file, weights):
+                return WeightsFile(parent / weights.file, weights.format)
     get = partial(download, progress=progress, timeout=timeout)
     failures: list[tuple[str, str]] = []
     for weights in choices:
@@ -123,14 +125,14 @@ def find_weights(
     raise _no_weights(name, choices, folder, failures)
 
 
-def _is_right(path: Path, weights: Weights) -> bool:
+def _is_valid(path: Path, weights: Weights) -> bool:
     if not path.is_file():
         return False
     try:
         if weights.checksum is not None:
             verify_checksum(path, weights.checksum)
     except ValueError as error:
-        logger.warning("%s is passed over: it %s", path, error)
+        logger.warning("skipping %s: it %s", path, error)
         return False
     return True
 
@@ -141,41 +143,43 @@ def _fetch(weights: Weights, folder: Path, get: Callable[..., Path]) -> Path:
         return get(weights.urls(), path, checksum=weights.checksum)
     archive = folder / weights.archive
     with locked(path):
-        if _is_right(path, weights):
+        if _is_valid(path, weights):
             return path
-        put_by_hand = archive.exists()
+        was_there = archive.exists()  # the user's own file is kept
         get(weights.urls(), archive, check=partial(_check_archive, weights))
         _unpack(archive, path)
-        if not put_by_hand:
+        if not was_there:
             archive.unlink()
     return path
 
 
 def _check_archive(weights: Weights, archive: Path) -> None:
-    """Raise ValueError unless the zip has the file, of a possible size and with its SHA1."""
+    """Raise ValueError unless the zip has the file, with a plausible size and the right SHA1."""
     digest = hashlib.sha1(usedforsecurity=False)
     try:
         with zipfile.ZipFile(archive) as opened:
             size = opened.getinfo(weights.file).file_size
             if size > MAX_UNPACKED:
-                raise ValueError(f"unpacks to {size} bytes, expected {MAX_UNPACKED} at most")
+                raise ValueError(f"unpacks to {size} bytes, expected at most {MAX_UNPACKED}")
             with opened.open(weights.file) as member:
                 while chunk := member.read(1 << 20):
                     digest.update(chunk)
     except KeyError:
         raise ValueError(f"is a zip without {weights.file}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise ValueError(f"is no whole zip ({error})") from error
+        raise ValueError(f"is not a complete zip ({error})") from error
     if f"sha1:{digest.hexdigest()}" != weights.checksum:
-        raise ValueError(f"has a {weights.file} with sha1:{digest.hexdigest()}, not its own")
+        raise ValueError(
+            f"has a {weights.file} with sha1:{digest.hexdigest()}, expected {weights.checksum}"
+        )
 
 
 def _unpack(archive: Path, path: Path) -> None:
-    """Write the member `path.name` to `path`; the zip's own paths are never followed."""
-    part = path.with_name(path.name + ".part")
+    """Write the member ``path.name`` to ``path``; the zip's own paths are never followed."""
+    partial_file = path.with_name(path.name + ".part")
     with zipfile.ZipFile(archive) as opened, opened.open(path.name) as member:
-        _write_synced(member, part)
-    os.replace(part, path)
+        _write_synced(member, partial_file)
+    os.replace(partial_file, path)
 
 
 def _write_synced(source: IO[bytes], path: Path) -> None:
@@ -193,11 +197,12 @@ def _no_weights(
 ) -> DownloadError:
     files = [file for each in choices for file in (each.file, each.archive) if file]
     lines = [
-        f"no weights of {name!r} could be downloaded, every mirror failed:",
+        f"no weights of {name!r} could be downloaded; every mirror failed:",
         *(f"  {url}: {reason}" for url, reason in failures),
-        f"Put one of {', '.join(files)} by hand into {folder.absolute()} (GLUONVISION_HOME or root "
-        "names another folder), or name a host that has MXNet's files in MXNET_GLUON_REPO.",
-        *(_INSTEAD if name in SEGMENTATION else _other_backbones(name)),
+        f"Download one of {', '.join(files)} yourself and put it into {folder.absolute()} (or into "
+        "the folder that GLUONVISION_HOME or root names), or set MXNET_GLUON_REPO to a host that "
+        "has MXNet's files.",
+        *(_OFFLINE_MODEL if name in SEGMENTATION else _other_backbones(name)),
     ]
     error = DownloadError("\n".join(lines))
     error.failures = tuple(failures)
@@ -205,15 +210,15 @@ def _no_weights(
 
 
 def _other_backbones(name: str) -> tuple[str, str]:
-    alive = [other for other in live_backbones() if other != ALIASES.get(name, name)]
+    others = [other for other in live_backbones() if other != ALIASES.get(name, name)]
     return (
-        f"Backbones with weights on other hosts than MXNet's: {', '.join(alive)}",
-        "To start without ImageNet weights: pretrained_base=False, or --no-pretrained-base.",
+        f"Backbones with weights on hosts other than MXNet's: {', '.join(others)}",
+        "To start without ImageNet weights, use pretrained_base=False or --no-pretrained-base.",
     )
 
 
 def live_backbones() -> list[str]:
-    """Return the backbones whose weights do not hang on MXNet's bucket alone, sorted."""
+    """Return the sorted names of backbones with weights on other hosts than MXNet's bucket."""
     return sorted(
         name for name, files in BACKBONES.items() if any(each.archive is None for each in files)
     )

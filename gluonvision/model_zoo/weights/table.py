@@ -1,16 +1,16 @@
-"""Which weights are published for which model, where, and with what score: data, no code of ours.
+"""The published weights of each model as data: file, mirrors, checksum, licence and score.
 
-Checksums are those of GluonCV's and MXNet's model stores, of torchvision's and timm's file names
-(their last 8 digits begin the SHA256) and of the Hugging Face hub's file pages. Scores are those
-their publishers print. A licence is that of the project which publishes the file; the data sets'
-terms of use (ImageNet's: research, not commerce) hold beside it.
+Checksums come from the model stores of GluonCV and MXNet, from the file names of torchvision and
+timm (whose last 8 digits begin the SHA256), and from the file pages of the Hugging Face hub. Scores
+are as published. Each licence is that of the project that publishes the file. The data sets' terms
+of use apply as well; ImageNet's, for example, permit research but no commercial use.
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import PurePath
 
-# One bucket under two names, since its acceleration may be switched off, and the copy in China.
+# One bucket under two names, since its acceleration can be switched off, and its copy in China.
 MXNET_REPOSITORIES = (
     "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/",
     "https://apache-mxnet.s3.amazonaws.com/",
@@ -20,7 +20,7 @@ MXNET_REPOSITORIES = (
 
 @dataclass(frozen=True)
 class Score:
-    """A published result, in percent: `metric` is "top-1" or "mIoU"."""
+    """A published result in percent; ``metric`` is "top-1" or "mIoU"."""
 
     value: float
     metric: str
@@ -30,7 +30,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Weights:
-    """One published file; `checksum` is that of the file itself, not of a zip it comes in."""
+    """A published file; ``checksum`` is that of the file itself, not of the zip around it."""
 
     file: str
     format: str
@@ -41,45 +41,45 @@ class Weights:
 
     @property
     def archive(self) -> str | None:
-        """The name of the zip the file comes in, or None."""
+        """The name of the zip that contains the file, or None."""
         in_zip = self.format in ("gluoncv", "mxnet-zoo")
         return str(PurePath(self.file).with_suffix(".zip")) if in_zip else None
 
     def urls(self) -> tuple[str, ...]:
-        """Return the addresses; MXNET_GLUON_REPO replaces MXNet's bucket, as in MXNet."""
+        """Return the URLs to try; MXNET_GLUON_REPO replaces MXNet's bucket, as in MXNet."""
         repository = os.environ.get("MXNET_GLUON_REPO")
         if self.archive is None or not repository:
             return self.mirrors
         return (f"{repository.rstrip('/')}/gluon/models/{self.archive}",)
 
 
-def _score(value, metric, data, source):
+def _score(value: float | None, metric: str, data: str, source: str) -> Score | None:
     return None if value is None else Score(value, metric, data, source)
 
 
-def _params(model, sha1, form, score):
-    """An Apache MXNet or GluonCV file: named by the first 8 digits of its SHA1, zipped."""
+def _params(model: str, sha1: str, format: str, score: Score | None) -> Weights:
+    """Describe a zipped file of MXNet or GluonCV, named by the first 8 digits of its SHA1."""
     stem = f"{model}-{sha1[:8]}"
     mirrors = tuple(f"{host}gluon/models/{stem}.zip" for host in MXNET_REPOSITORIES)
-    return Weights(f"{stem}.params", form, f"sha1:{sha1}", mirrors, "Apache-2.0", score)
+    return Weights(f"{stem}.params", format, f"sha1:{sha1}", mirrors, "Apache-2.0", score)
 
 
-def _own(file, sha256, licence, score):
-    """A file that comes with the package."""
+def _own(file: str, sha256: str, licence: str, score: Score) -> Weights:
+    """Describe a file that comes with the package."""
     return Weights(file, "gluonvision", f"sha256:{sha256}", (), licence, score)
 
 
-def _torchvision(file, score):
-    """A torchvision file: its name ends with the first 8 digits of its SHA256."""
+def _torchvision(file: str, score: Score) -> Weights:
+    """Describe a torchvision file, whose name ends with the first 8 digits of its SHA256."""
     digits = file.rsplit("-", 1)[1].removesuffix(".pth")
     url = f"https://download.pytorch.org/models/{file}"
     return Weights(file, "torchvision", f"sha256:{digits}", (url,), "BSD-3-Clause", score)
 
 
-def _timm(model, sha256, release, top1):
-    """GluonCV's weights as timm ported them: on the Hugging Face hub, and as a release on GitHub.
+def _timm(model: str, sha256: str | None, release: str, top1: float) -> tuple[Weights, ...]:
+    """Describe timm's port of GluonCV's weights, on the Hugging Face hub and in a GitHub release.
 
-    `sha256` is None where the hub's page could not be read; the file then rests on HTTPS alone.
+    ``sha256`` is None where the hub's page gave none; HTTPS alone then protects the file.
     """
     score = _score(top1, "top-1", "ImageNet-1k val", "timm, documentation of its Gluon ResNets")
     hub = f"https://huggingface.co/timm/{model}/resolve/main/model.safetensors"
@@ -138,7 +138,7 @@ _V1_TIMM = {
     ),
     "resnet152_v1s": ("resnet152s.gluon_in1k", None, "gluon_resnet152_v1s-dcc41b81.pth", 81.02),
 }
-# name: file, top-1. The same architecture trained by torchvision: other weights, hence last.
+# name: file, top-1. torchvision's own training of the same architecture, so they come last.
 _TORCHVISION_BACKBONES = {
     "resnet18_v1b": ("resnet18-f37072fd.pth", 69.758),
     "resnet34_v1b": ("resnet34-b627a593.pth", 73.314),
@@ -167,56 +167,56 @@ _GLUONCV_SEGMENTATION = {
     "deeplab_resnet50_citys": ("cf6a7bb3d55360933de647a8505f7936003902a4", 78.7),
     "deeplab_resnet101_citys": ("eb8477a91efc244c85b364c0736664078aaf0e65", 79.4),
 }
-# data set in the name: what the score was measured on, table in GluonCV's documentation
+# data set in the name: data that the score was measured on, table in GluonCV's documentation
 _SEGMENTATION_DATA = {
     "coco": ("COCO val2017, the VOC classes", "SS_MS-COCO"),
     "voc": ("VOC2012 test", "SS_Pascal-VOC"),
     "ade": ("ADE20K val", "SS_ADE20K"),
     "citys": ("Cityscapes val", "SS_Cityscapes"),
 }
-# torchvision's models stand on a dilated V1b and were trained on COCO with the VOC classes
+# torchvision's models have a dilated V1b and were trained on COCO with the VOC classes
 _TORCHVISION_SEGMENTATION = {
     "fcn_resnet50_v1b_coco": ("fcn_resnet50_coco-1167a1af.pth", 60.5),
     "fcn_resnet101_v1b_coco": ("fcn_resnet101_coco-7ecb50ca.pth", 63.7),
     "deeplab_resnet50_v1b_coco": ("deeplabv3_resnet50_coco-cd0a2569.pth", 66.4),
     "deeplab_resnet101_v1b_coco": ("deeplabv3_resnet101_coco-586e9e4e.pth", 67.4),
 }
-# GluonCV has these models, nobody has published weights of them
+# GluonCV has these models, but no weights of them were published
 UNPUBLISHED = ("resnet18_v1s", "resnet34_v1s", "fcn_resnet50_voc")
 
 
-def _dilated(depth):
+def _dilated(depth: int) -> tuple[Weights, ...]:
     sha1, top1 = _V2[depth]
     score = _score(top1, "top-1", "ImageNet-1k val", _GLUONCV_IMAGENET)
     return (_params(f"resnet{depth}_v2", sha1, "mxnet-zoo", score),)
 
 
-def _v1(name):
+def _v1(name: str) -> tuple[Weights, ...]:
     sha1, top1 = _V1[name]
     score = _score(top1, "top-1", "ImageNet-1k val", _GLUONCV_IMAGENET)
     other = _torchvision_backbone(name) if name in _TORCHVISION_BACKBONES else ()
     return (_params(name, sha1, "gluoncv", score), *_timm(*_V1_TIMM[name]), *other)
 
 
-def _torchvision_backbone(name):
+def _torchvision_backbone(name: str) -> tuple[Weights, ...]:
     file, top1 = _TORCHVISION_BACKBONES[name]
     return (_torchvision(file, Score(top1, "top-1", "ImageNet-1k val", _TORCHVISION)),)
 
 
-def _gluoncv_segmentation(name):
+def _gluoncv_segmentation(name: str) -> tuple[Weights, ...]:
     sha1, miou = _GLUONCV_SEGMENTATION[name]
     data, table = _SEGMENTATION_DATA[name.rsplit("_", 1)[1]]
     source = f"GluonCV, docs/model_zoo/csv_tables/Segmentations/{table}.csv"
     return (_params(name, sha1, "gluoncv", _score(miou, "mIoU", data, source)),)
 
 
-def _torchvision_segmentation(name):
+def _torchvision_segmentation(name: str) -> tuple[Weights, ...]:
     file, miou = _TORCHVISION_SEGMENTATION[name]
     data = _SEGMENTATION_DATA["coco"][0]
     return (_torchvision(file, Score(miou, "mIoU", data, _TORCHVISION)),)
 
 
-# name of the model: its files, best first
+# model: its files, best first
 BACKBONES: dict[str, tuple[Weights, ...]] = {
     **{f"dilated_resnet{depth}": _dilated(depth) for depth in _V2},
     **{name: _v1(name) for name in _V1},
@@ -230,11 +230,11 @@ SEGMENTATION: dict[str, tuple[Weights, ...]] = {
             "deeplabv3plus_mobilenet_v2_camvid.params",
             "42582e1a1a36370f64a5c4c6c42a82cdf423ba68e9e4c9f27d6627ed548b770a",
             "Apache-2.0; the data, CamVid, is for research alone",
-            Score(74.6, "mIoU", "CamVid val, 480x360", "its card, beside the file"),
+            Score(74.6, "mIoU", "CamVid val, 480x360", "its card, next to the file"),
         ),
     ),
 }
-# the backbone's short name here, and its name in MXNet
+# the backbone's short name and its name in MXNet: its name here
 ALIASES: dict[str, str] = {
     f"resnet{depth}{suffix}": f"dilated_resnet{depth}" for depth in _V2 for suffix in ("", "_v2")
 }

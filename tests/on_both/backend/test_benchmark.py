@@ -7,7 +7,7 @@ import pytest
 
 from gluonvision import backend
 from gluonvision.__main__ import main
-from gluonvision.backend import measuring, nn
+from gluonvision.backend import nn, profiling
 from gluonvision.deployment.benchmark import Benchmark, BenchmarkOptions, Cost, benchmark
 
 
@@ -23,7 +23,7 @@ def test_multiply_adds_are_those_counted_by_hand():
     x = backend.array(np.zeros((2, 4, 12, 10), "float32"))
     pixels = 2 * 6 * 5
     expected = pixels * 8 * 4 * 9 + pixels * 8 * 9 + 2 * 5 * (8 * 6 * 5)
-    assert measuring.count_multiply_adds(net, x) == expected
+    assert profiling.count_multiply_adds(net, x) == expected
 
 
 def test_a_benchmark_has_the_models_cost(capsys):

@@ -259,7 +259,7 @@ def test_float32_batch_norm_of_a_large_mean_does_not_cancel():
 @pytest.mark.skipif(NAME != "torch", reason="MXNet gives beta and learns a variance of 0")
 def test_batch_norm_in_training_refuses_one_value_a_channel():
     net = net_of(nn.BatchNorm(in_channels=3))
-    with pytest.raises(ValueError, match="one value a channel"):
+    with pytest.raises(ValueError, match="one value per channel"):
         differentiate(net, normal(1, 3, 1, 1))
 
 

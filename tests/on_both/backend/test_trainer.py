@@ -12,17 +12,17 @@ from gluonvision.backend import (
     Trainer,
     array,
     as_numpy,
+    device_and_dtype,
     get_gradients,
     get_parameters,
     init,
     initialize,
     nn,
-    placement,
     reseed,
     seed,
     set_parameters,
 )
-from gluonvision.backend.trainer_options import TrainerOptions, ema_share
+from gluonvision.backend.trainer_options import TrainerOptions, ema_decay_at
 from gluonvision.runs.checkpoint import read_checkpoint, save_checkpoint
 
 RATES = [0.1, 0.05, 0.02, 0.2, 0.01]
@@ -285,7 +285,7 @@ def test_the_average_follows_weights_and_statistics():
     assert_close(trainer.averaged_parameters(), expected, 0)
     for number, rate in enumerate(RATES, 1):
         step(trainer, number, rate)
-        share = ema_share(0.3, number)
+        share = ema_decay_at(number, 0.3)
         for name, weight in get_parameters(trainer.net).items():
             expected[name] = share * expected[name] + (1 - share) * weight
     assert_close(trainer.averaged_parameters(), expected, 1e-6)
@@ -319,6 +319,6 @@ def test_an_option_that_mxnet_has_not_is_refused(options):
 def test_a_net_of_which_nothing_is_learned_predicts_and_is_not_trained():
     net = new_net(dtype="float64")
     net.collect_params().setattr("grad_req", "null")
-    assert placement(net)[1] == "float64"
-    with pytest.raises(ValueError, match="no parameter of the net is learned"):
+    assert device_and_dtype(net)[1] == "float64"
+    with pytest.raises(ValueError, match="no trainable parameter"):
         new_trainer(net)

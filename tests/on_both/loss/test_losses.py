@@ -509,5 +509,5 @@ def test_weights_that_no_loss_takes_are_refused():
 
 
 def test_a_sum_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="one loss"):
+    with pytest.raises(ValueError, match="at least one"):
         CombinedLoss()

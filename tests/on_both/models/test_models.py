@@ -231,8 +231,8 @@ def imagenet_weights(tmp_path, monkeypatch):
     net = model_zoo.dilated_resnet18()
     path = tmp_path / "drawn.params"
     net.save_parameters(str(path))
-    found = model_zoo.weights.WeightsFile(path, "gluonvision")
-    monkeypatch.setattr(model_zoo.weights, "find_weights", lambda name, root=None: found)
+    found = model_zoo.weights.store.WeightsFile(path, "gluonvision")
+    monkeypatch.setattr(model_zoo.weights.store, "find_weights", lambda name, root=None: found)
     return backend.get_parameters(net)
 
 

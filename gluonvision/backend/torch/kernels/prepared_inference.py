@@ -1,25 +1,29 @@
-"""Nets made ready for prediction: in another precision, with norms folded into convolutions.
+"""Prepare nets for prediction: in another precision, with norms folded into convolutions.
 
-On a CPU convolutions are nearly all of the time, and run at its peak in float32 already; without
-matrix units (AMX) bfloat16 and float16 are slower. What is faster is 8-bit integers, four times
-with VNNI. Weights are rounded once, channel by channel; activations anew for every image, by their
-own range, so that nothing is calibrated and no result depends on images seen before. Layers that
-8 bits hurt, the first and the classifier, stay in float32.
+On a CPU, convolutions take nearly all of the time, and float32 already runs at the CPU's peak.
+Without matrix units (AMX), bfloat16 and float16 are slower. Only 8-bit integers are faster: four
+times with VNNI. Weights are rounded once, for each channel. Activations are rounded for each image
+by their own range, so nothing needs calibration and no result depends on earlier images. The first
+layer and the classifier, which lose most accuracy in 8 bits, stay in float32.
 """
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from gluonvision.backend.precisions import check_precision
+from gluonvision.backend.precisions import check_inference_precision
+from gluonvision.backend.torch.arrays import HALF_TYPES
+from gluonvision.backend.torch.evaluation import evaluate
 from gluonvision.backend.torch.layers import BatchNorm
-from gluonvision.backend.torch.training import evaluate
 
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# Narrower layers gain little, and lose most: the image itself, and the logits.
+# Narrower layers, such as the first one and the classifier, gain little speed and lose most
+# accuracy.
 _LEAST_CHANNELS = 32
 _TRIAL_SIDE = 65
-# Integers save time in products and cost some in numbers: from about here on the first prevails.
+# Integers save time for each product and cost time for each output. From about this many products
+# per output on, they are faster.
 _LEAST_PRODUCTS = 300
 # The layout of packed weights is chosen for a size; it serves every other.
 _PACKED_FOR = 64
@@ -36,12 +40,12 @@ def prepare_inference(net: torch.nn.Module, precision: str = "auto") -> torch.nn
 
     Raises ValueError for another precision, and for int8 where it cannot be had.
     """
-    check_precision(precision)
+    check_inference_precision(precision)
     if precision == "auto":
         precision = "int8" if _is_fast_in_int8(net) else "fp32"
     if precision == "int8":
         return _in_int8(net)
-    return net if precision == "fp32" else _under_autocast(net, _HALF[precision])
+    return net if precision == "fp32" else _under_autocast(net, HALF_TYPES[precision])
 
 
 def _is_fast_in_int8(net) -> bool:
@@ -52,21 +56,23 @@ def _is_fast_in_int8(net) -> bool:
     return _products_a_number(net) > _LEAST_PRODUCTS
 
 
-def _products_a_number(net) -> float:
-    """Of all that convolutions give, how many products that integers could do are in a number."""
-    done = {"products": 0, "numbers": 0}
+def _products_a_number(net: torch.nn.Module) -> float:
+    """Return the products that integers can compute, per output number of all convolutions."""
+    counts = {"products": 0, "numbers": 0}
 
-    def count(layer, inputs, output):
-        done["numbers"] += output.numel()
+    def count(layer: Any, inputs: tuple, output: torch.Tensor) -> None:
+        counts["numbers"] += output.numel()
         if _takes_int8(layer):
-            done["products"] += output.numel() * layer.weight[0].numel()
+            counts["products"] += output.numel() * layer.weight[0].numel()
 
     _run_trial(net, count)
-    return done["products"] / max(done["numbers"], 1)
+    return counts["products"] / max(counts["numbers"], 1)
 
 
-def _run_trial(net, after_convolution, before_norm=None):
-    """The net's logits of a small image, in evaluation mode, with what is to be done on the way."""
+def _run_trial(
+    net: torch.nn.Module, after_convolution: Callable, before_norm: Callable | None = None
+) -> torch.Tensor:
+    """Return the logits of a small image in evaluation mode, calling the hooks on the way."""
     hooks = []
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d):
@@ -80,24 +86,24 @@ def _run_trial(net, after_convolution, before_norm=None):
             hook.remove()
 
 
-def _trial_image(net) -> torch.Tensor:
+def _trial_image(net: torch.nn.Module) -> torch.Tensor:
     first = next((m for m in net.modules() if isinstance(m, torch.nn.Conv2d)), None)
     channels = 3 if first is None else first.in_channels
     generator = torch.Generator().manual_seed(0)
     return torch.randn((1, channels, _TRIAL_SIDE, _TRIAL_SIDE), generator=generator)
 
 
-def _first(logits):
-    """Without an auxiliary head's."""
+def _first(logits: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """Return the main head's logits."""
     return logits[0] if isinstance(logits, tuple) else logits
 
 
-def _under_autocast(net, dtype):
-    """The same net, with the same weights, whose forward pass is made in ``dtype`` where safe."""
+def _under_autocast(net: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
+    """Return a net with the same weights that runs under autocast to ``dtype``."""
     prepared = copy.copy(net)
     device = next(net.parameters()).device.type
 
-    def forward(*args, **kwargs):
+    def forward(*args: Any, **kwargs: Any) -> Any:
         with torch.autocast(device, dtype):
             return net.forward(*args, **kwargs)
 
@@ -173,11 +179,12 @@ def _rounded(x: torch.Tensor, scale: float, zero: int) -> torch.Tensor:
     return rounded.permute(0, 3, 1, 2)
 
 
-def _with_norms_folded(net) -> torch.nn.Module:
-    """A copy in evaluation mode in which convolutions do what the norms right after them did.
+def _with_norms_folded(net: torch.nn.Module) -> torch.nn.Module:
+    """Copy the net in evaluation mode and fold norms into the convolutions before them.
 
-    What follows what is seen in a trial run. Where the copy then does not give what the net gave,
-    since something else takes a convolution's output too, it is a plain copy.
+    A trial run finds the norm that follows each convolution. If something else uses a
+    convolution's output too, the copy's logits differ from the net's, and the copy is left
+    without folding.
     """
     prepared = copy.deepcopy(net).eval()
     pairs, expected = _followers(prepared)
@@ -188,34 +195,36 @@ def _with_norms_folded(net) -> torch.nn.Module:
     return prepared if lost <= 1e-3 * expected.abs().max() else copy.deepcopy(net).eval()
 
 
-def _fold(layer, norm):
+def _fold(layer: torch.nn.Conv2d, norm: BatchNorm) -> None:
     factor = norm.gamma * torch.rsqrt(norm.running_var + norm.eps)
     bias = 0 if layer.bias is None else layer.bias
     layer.bias = torch.nn.Parameter((bias - norm.running_mean) * factor + norm.bias)
     layer.weight = torch.nn.Parameter(layer.weight * factor.view(-1, 1, 1, 1))
 
 
-def _leave_out(net, norms):
+def _leave_out(net: torch.nn.Module, norms: set[BatchNorm]) -> None:
     for parent in list(net.modules()):
         for name, layer in list(parent.named_children()):
             if layer in norms:
                 setattr(parent, name, torch.nn.Identity())
 
 
-def _followers(net):
-    """Pairs of a convolution and a norm that takes its output; and the net's logits of a trial."""
-    made: dict[int, tuple] = {}
-    pairs: list[tuple] = []
+def _followers(
+    net: torch.nn.Module,
+) -> tuple[list[tuple[torch.nn.Conv2d, BatchNorm]], torch.Tensor]:
+    """Return the pairs of a convolution and the norm after it, and the logits of the trial run."""
+    outputs: dict[int, tuple[torch.nn.Conv2d, torch.Tensor]] = {}
+    pairs: list[tuple[torch.nn.Conv2d, BatchNorm]] = []
 
-    def note(layer, inputs, output):
-        made[id(output)] = layer, output  # kept alive: an id is unique for so long alone
+    def note(layer: torch.nn.Conv2d, inputs: tuple, output: torch.Tensor) -> None:
+        outputs[id(output)] = layer, output  # keep the output alive, or its id could be reused
 
-    def pair(norm, inputs):
-        if id(inputs[0]) in made:
-            pairs.append((made[id(inputs[0])][0], norm))
+    def pair(norm: BatchNorm, inputs: tuple) -> None:
+        if id(inputs[0]) in outputs:
+            pairs.append((outputs[id(inputs[0])][0], norm))
 
     logits = _run_trial(net, note, pair)
     layers, norms = ([pair[i] for pair in pairs] for i in (0, 1))
-    # One that is used twice cannot do two things.
+    # A layer that is used twice cannot serve two norms, or a norm two layers.
     once = [p for p in pairs if layers.count(p[0]) == 1 and norms.count(p[1]) == 1]
     return once, logits

@@ -1,15 +1,17 @@
-"""Where the pixels of a bilinear resize come from, as torch's own resize places them."""
+"""The source positions of a bilinear resize, placed as in torch's own resize."""
 
 from collections.abc import Iterator
 
 import torch
 
 
-def places(input_size: int, output_size: int, align_corners: bool, like: torch.Tensor):
-    """The place of each output position among the inputs, (output_size,), as ``like``'s type.
+def source_positions(
+    input_size: int, output_size: int, align_corners: bool, like: torch.Tensor
+) -> torch.Tensor:
+    """Return each output's position among the inputs: (output_size,), in the type of ``like``.
 
-    Without ``align_corners`` from -0.5 to input_size - 0.5: outside of the inputs is the same as
-    at the nearest of them.
+    Without ``align_corners`` positions range from -0.5 to input_size - 0.5; one outside the inputs
+    takes the value of the nearest input.
     """
     outputs = torch.arange(output_size, dtype=like.dtype, device=like.device)
     if align_corners:
@@ -17,42 +19,52 @@ def places(input_size: int, output_size: int, align_corners: bool, like: torch.T
     return (outputs + 0.5) * (input_size / output_size) - 0.5
 
 
-def sources(input_size: int, output_size: int, align_corners: bool, like: torch.Tensor):
-    """For each output position the lower of its two input positions, and the weight of the upper.
+def sources(
+    input_size: int, output_size: int, align_corners: bool, like: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the lower of each output's two inputs, and the weight of the upper one.
 
-    Indices (output_size,) in [0, input_size - 2], or 0 where there is but one input; weights in
-    [0, 1] as ``like``'s type.
+    Returns:
+        Indices (output_size,) in [0, input_size - 2], or 0 if there is one input; and weights
+        (output_size,) in [0, 1], in the type of ``like``.
     """
-    place = places(input_size, output_size, align_corners, like).clamp(min=0)
-    lower = place.long().clamp(max=max(input_size - 2, 0))
-    return lower, (place - lower).clamp(max=1 if input_size > 1 else 0)
+    position = source_positions(input_size, output_size, align_corners, like).clamp(min=0)
+    lower = position.long().clamp(max=max(input_size - 2, 0))
+    return lower, (position - lower).clamp(max=1 if input_size > 1 else 0)
 
 
-def bands(lower: torch.Tensor, longest: int) -> Iterator[tuple[int, slice]]:
-    """Output rows in order, by at most ``longest`` that lie between the same two input rows.
+def bands(lower: torch.Tensor, max_rows: int) -> Iterator[tuple[int, slice]]:
+    """Split the output rows into bands of at most ``max_rows`` between the same two input rows.
 
-    Gives the lower of the two, and the output rows.
+    Yields:
+        The lower of the two input rows, and the band's output rows.
     """
     lower_rows, start = lower.tolist(), 0
     for stop in range(1, len(lower_rows) + 1):
         is_end = stop == len(lower_rows) or lower_rows[stop] != lower_rows[start]
-        if is_end or stop - start == longest:
+        if is_end or stop - start == max_rows:
             yield lower_rows[start], slice(start, stop)
             start = stop
 
 
 class Cells:
-    """One axis cut where input positions are: cells, each with a place for as many outputs.
+    """One axis cut into cells at the input positions.
 
-    ``place``, ``first``: where each output is among the inputs, and the first cell, -1 or 0, which
-    begins at the input of that number. ``starts``, ``counts``: each cell's first output and how
-    many it has; ``width``: the most. ``pixels``: each output's place among all cells' places.
-    ``ends``: the inputs at both ends of each cell. ``weights``: the upper end's, (width, cells).
+    Attributes:
+        position: each output's position among the inputs, (output_size,).
+        first: the input at which the first cell begins: 0, or -1 for the edge before input 0.
+        starts, counts: the first output and the number of outputs of each cell, (cells,).
+        width: the largest of ``counts``.
+        pixels: each output's index if every cell had ``width`` outputs, (output_size,).
+        ends: the inputs at the lower and the upper end of each cell, (cells,) each.
+        weights: the weight of the upper end at each place of each cell, (width, cells).
     """
 
-    def __init__(self, input_size: int, output_size: int, align_corners: bool, like: torch.Tensor):
-        self.place = places(input_size, output_size, align_corners, like)
-        floor = self.place.floor()
+    def __init__(
+        self, input_size: int, output_size: int, align_corners: bool, like: torch.Tensor
+    ) -> None:
+        self.position = source_positions(input_size, output_size, align_corners, like)
+        floor = self.position.floor()
         cell = (floor - floor[0]).long()
         self.counts = torch.bincount(cell)
         self.starts = self.counts.cumsum(0) - self.counts
@@ -62,4 +74,4 @@ class Cells:
         number = torch.arange(len(self.counts), device=like.device) + self.first
         self.ends = [end.clamp(0, input_size - 1) for end in (number, number + 1)]
         self.weights = like.new_zeros(self.width, len(self.counts))
-        self.weights[within, cell] = self.place - floor
+        self.weights[within, cell] = self.position - floor
