@@ -18,6 +18,7 @@ from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.model_zoo.weights.store import find_weights, get_weights
 from gluonvision.plots.confusion_matrix import draw_confusion
 from gluonvision.prediction.inference import Inference, predict
+from gluonvision.prediction.large_read import image_height_width
 from gluonvision.runs import factory
 from gluonvision.runs.artifacts import BEST, CONFIG, load_run, run_weights
 from gluonvision.runs.checkpoint import is_checkpoint
@@ -92,7 +93,7 @@ class Evaluation:
         if backend.rank() == 0:
             for file in tqdm(images.images, unit="mask", desc="checking", leave=False):
                 mask = server_masks.mask_file(folder, file)
-                server_masks.check_mask(mask, images.meta, server_masks.image_size(file))
+                server_masks.check_mask(mask, images.meta, image_height_width(file))
         return folder
 
     def facts(self) -> dict[str, Any]:
