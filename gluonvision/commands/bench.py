@@ -8,6 +8,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
+from gluonvision.commands.shared_options import add_no_cuda
 from gluonvision.deployment.benchmark import BenchmarkOptions, benchmark
 
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", type=int, default=default.runs, help="number of timed forward passes"
     )
-    parser.add_argument("--no-cuda", action="store_true", help="use the CPU even if there is a GPU")
+    add_no_cuda(parser)
     parser.add_argument(
         "--no-peer", action="store_true", help="do not compare with torchvision's model"
     )

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from gluonvision.backend.precisions import PRECISIONS
+from gluonvision.commands.shared_options import add_inference, add_model, add_no_cuda
 from gluonvision.data.meta import get_meta
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.prediction import files
@@ -55,7 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--webcam", type=int, metavar="N", help="segment webcam N (0 is the first) until Ctrl-C")
     add("--frames", type=int, metavar="N", help="stop a video or a webcam after N frames")
-    _add_model(parser)
+    add_model(parser, DEFAULT_MODEL)
+    add(
+        "--dataset",
+        metavar="NAME",
+        help="data set that names and colours the classes (default: the model's)",
+    )
     add(
         "--output-folder",
         type=Path,
@@ -64,61 +70,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the results",
     )
     add("--overwrite", action="store_true", help="replace existing results")
-    _add_inference(parser)
     add("--alpha", type=float, default=0.5, help="opacity of the colours on overlays, 0 to 1")
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    model = parser.add_mutually_exclusive_group()
-    model.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME",
-        help="published model to use; 'gluonvision models' lists them",
-    )
-    model.add_argument(
-        "--resume",
-        metavar="FILE",
-        help="use your own training run: its folder, or a weights file in it",
-    )
-    parser.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="load these weights into --model (default: its published weights)",
-    )
-    parser.add_argument(
-        "--dataset",
-        metavar="NAME",
-        help="data set that names and colours the classes (default: the model's)",
-    )
-
-
-def _add_inference(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--scales",
-        type=float,
-        nargs="+",
-        default=[1.0],
-        metavar="S",
-        help="resize the image by each factor and average, such as 0.75 1 1.25 (default: 1)",
-    )
-    add("--flip", action="store_true", help="also predict the mirrored image, and average")
-    add(
-        "--window",
-        type=int,
-        metavar="PIXELS",
-        help="predict in square windows of this side (default: the whole image; 1024 for images "
-        "with more than 16 million pixels)",
-    )
+    add_inference(parser)
     add(
         "--large",
         action="store_true",
-        help="read and write images of any size block by block, to save memory (default: only "
-        "images with more than 16 million pixels)",
+        help="read and write images of any size block by block, in windows of 1024 pixels unless "
+        "--window is given (default: only images with more than 16 million pixels)",
     )
     add("--device", help="cpu, gpu or gpu:N (default: the first GPU, or the CPU without one)")
-    add("--no-cuda", action="store_true", help="use the CPU even if there is a GPU")
+    add_no_cuda(parser)
     add(
         "--precision",
         default="auto",

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from gluonvision.commands.shared_options import add_inference, add_model, add_no_cuda
 from gluonvision.evaluation.run import evaluation_of_model, evaluation_of_run
 from gluonvision.prediction.inference import Inference
 
@@ -10,15 +11,7 @@ from gluonvision.prediction.inference import Inference
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.formatter_class = argparse.HelpFormatter  # the help texts state the defaults
-    model = parser.add_mutually_exclusive_group(required=True)
-    model.add_argument(
-        "--resume", metavar="FILE", help="your own training run: its folder, or a weights file"
-    )
-    model.add_argument(
-        "--model",
-        metavar="NAME",
-        help="published model; 'gluonvision models' lists them",
-    )
+    add_model(parser, weights=False)
     _add_data(parser)
     _add_inference(parser)
     _add_results(parser)
@@ -61,7 +54,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of data-loading workers per device (default: 2)",
     )
-    add("--no-cuda", action="store_true", help="use the CPU even if there is a GPU")
+    add_no_cuda(parser)
     add("--ngpus", type=int, metavar="N", help="number of devices (default: all GPUs)")
 
 
@@ -70,27 +63,12 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
         "inference", "By default, each image is predicted whole, once, at its own size."
     )
     add = group.add_argument
-    add(
-        "--scales",
-        type=float,
-        nargs="+",
-        default=(1.0,),
-        metavar="S",
-        help="resize each image by these factors and average, such as 0.5 0.75 1 1.25 1.5 1.75 "
-        "(default: 1)",
-    )
+    add_inference(group)
     add(
         "--base-size",
         type=int,
         metavar="PIXELS",
         help="longer side of the image at scale 1 (default: the image's own)",
-    )
-    add("--flip", action="store_true", help="also predict the mirrored image, and average")
-    add(
-        "--window",
-        type=int,
-        metavar="PIXELS",
-        help="predict in square windows of this side (default: the whole image)",
     )
     add(
         "--stride",

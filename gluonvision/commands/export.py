@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from gluonvision.commands.shared_options import add_model
 from gluonvision.data.meta import Meta, get_meta
 from gluonvision.deployment.export import WEIGHTS_FORMATS, export, export_formats
 from gluonvision.model_zoo import dataset_of, get_model
@@ -16,21 +17,7 @@ from gluonvision.runs.artifacts import load_run, run_weights
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    model = parser.add_mutually_exclusive_group(required=True)
-    model.add_argument(
-        "--model", metavar="NAME", help="published model; 'gluonvision models' lists them"
-    )
-    model.add_argument(
-        "--resume",
-        type=Path,
-        metavar="FILE",
-        help="your own training run: its folder, or a weights file in it",
-    )
-    parser.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="load these weights into --model (default: its published weights)",
-    )
+    add_model(parser)
     parser.add_argument(
         "--to",
         required=True,
@@ -93,7 +80,7 @@ def _load(options: argparse.Namespace) -> tuple[Any, Meta, str]:
         if options.weights:
             raise ValueError("--weights only works with --model; --resume has its own weights")
         net, dataset = load_run(options.resume)
-        return net, get_meta(dataset), options.resume.stem
+        return net, get_meta(dataset), Path(options.resume).stem
     meta = get_meta(dataset_of(options.model))
     return get_model(options.model, pretrained=options.weights or True), meta, options.model
 

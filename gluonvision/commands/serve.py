@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from gluonvision.commands.shared_options import add_no_cuda
+
 _REQUIRED = ("starlette", "uvicorn")
 
 
@@ -51,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="arithmetic of the models: auto, fp32, bf16, fp16 or int8 (default: auto)",
     )
-    add("--no-cuda", action="store_true", help="use the CPU even if there is a GPU")
+    add_no_cuda(parser)
 
 
 def _number(text: str) -> float:
