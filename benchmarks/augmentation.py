@@ -1,23 +1,23 @@
-"""From JPEG and mask on disk to an augmented crop of 480: ours and three peers, in one run.
+"""Augmentation, from JPEG and mask on disk to a crop of 480: ours and three peers, in one run.
 
     python benchmarks/augmentation.py
-    python benchmarks/augmentation.py --stages    # where our time goes, and nothing else
+    python benchmarks/augmentation.py --stages    # only time the stages of our routine
 
-Each routine runs in a process of its own, on one core and one thread; they take turns, image set by
-image set, and are compared turn by turn, so that what else the machine does falls on all of them;
-and by their quickest turns, which it fell on least.
-The images are those of VOC in ../shared/data where that lies, else generated ones of 500x375.
+Each routine runs in its own process, on one core and one thread. The routines take turns and are
+compared turn by turn, so that other load on the machine affects all of them alike. Their fastest
+turns, which other load affects least, are compared too. The images are VOC's if ../shared/data has
+them, otherwise generated images of 500x375.
 
-- tutorial: the Pillow routine that the library's transform stands for: mirror, resize, rotate, pad,
-  crop, blur. And with what its script does next, the crop as a normalized float array; ours leaves
-  that to the device.
-- torchvision v2: the same steps, on tensors (tv_tensors) and on Pillow images. Its blur and its
-  order of draws differ, the work does not.
+- tutorial: the Pillow routine that the library's transform replaces: mirror, resize, rotate, pad,
+  crop, blur. "Normalized" adds the next step of its script, which turns the crop into a normalized
+  float array; ours leaves that to the device.
+- torchvision v2: the same steps, on tensors (tv_tensors) and on Pillow images. Its blur and the
+  order of its random draws differ, but the amount of work does not.
 - GluonCV: its data set as it is; it does not rotate.
 
-The second table is the loader's: images a second with 1 and 2 worker threads, 1 and 2 worker
-processes, and from two processes with a loader of 1 thread each, which is what two cores can give
-at that moment.
+The second table measures the data loader in images per second: with 1 and 2 worker threads, with 1
+and 2 worker processes, and in two independent processes with one worker thread each, the most that
+two cores can do at that moment.
 """
 
 import itertools
@@ -47,7 +47,7 @@ def ours(root, **options):
 
     cv2.setNumThreads(0)
     dataset = VOCSegmentationDataset(root, split="trainval", mode="train", **options)
-    DataLoader(dataset, 1)  # in training there is one, and it sets the process's memory up
+    DataLoader(dataset, 1)  # as in training: it sets up the memory allocator of the process
     return lambda index, turn: dataset[index, turn]
 
 
@@ -116,7 +116,7 @@ def _torchvision(root, tensors):
     transform = v2.Compose(
         [
             v2.RandomHorizontalFlip(),
-            # Its side is the short one: three quarters of the long one's range.
+            # It resizes the shorter side, which is three quarters of the longer one.
             v2.RandomResize(BASE // 2 * 3 // 4, BASE * 2 * 3 // 4),
             v2.RandomRotation(10, v2.InterpolationMode.BILINEAR, fill=fill),
             v2.RandomCrop(CROP, pad_if_needed=True, fill=fill),
@@ -165,7 +165,11 @@ def _open(root, index):
     from PIL import Image
 
     folder = root / "VOCdevkit" / "VOC2012"
-    name = (folder / "ImageSets" / "Segmentation" / "trainval.txt").read_text().split()[index]
+    name = (
+        (folder / "ImageSets" / "Segmentation" / "trainval.txt")
+        .read_text(encoding="utf-8")
+        .split()[index]
+    )
     image = Image.open(folder / "JPEGImages" / f"{name}.jpg").convert("RGB")
     return image, Image.open(folder / "SegmentationClass" / f"{name}.png")
 
@@ -179,9 +183,9 @@ def _labels(mask):
 
 
 def serve(routine, root, num_images):
-    """Answer each line on stdin with the milliseconds an image took, over all of them PASSES times.
+    """Answer each line on stdin with the mean milliseconds per image, over PASSES passes.
 
-    What a sample takes depends on what was drawn for it, so that turns of few samples differ.
+    The time of a sample depends on its random draws, so a turn needs many samples.
     """
     sample = ROUTINES[routine](root)
     random.seed(0)
@@ -193,11 +197,11 @@ def serve(routine, root, num_images):
 
 
 def serve_loader(workers, root):
-    """Answer each line on stdin with the images a second of one pass; ``workers`` of LOADERS."""
+    """Answer each line on stdin with the images per second of one pass; ``workers``: of LOADERS."""
     from gluonvision.data import DataLoader, VOCSegmentationDataset
 
     dataset = VOCSegmentationDataset(root, split="trainval", mode="train")
-    # Of the five images 600 batches, half of SBD's: what the start of a pass takes is a part of it.
+    # Repeat the five images to 600 batches, half of SBD's, so that starting a pass counts as usual.
     dataset.images, dataset.masks = dataset.images * 960, dataset.masks * 960
     number, processes = int(workers[0]), "process" in workers
     loader = DataLoader(dataset, 8, shuffle=True, num_workers=number, processes=processes)
@@ -209,12 +213,12 @@ def serve_loader(workers, root):
 
 
 class Child:
-    """A process that serves one routine; ``ask`` starts a turn, ``answer`` waits for its number."""
+    """A process that serves one routine: ``ask`` starts a turn, ``answer`` waits for the result."""
 
     def __init__(self, arguments, one_core=False):
         environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        environment["PYTHONPATH"] = f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"
-        # GluonCV is imported where torch is not.
+        environment["PYTHONPATH"] = f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests' / 'support'}"
+        # GluonCV needs MXNet; the process does not import torch.
         environment["GLUONVISION_BACKEND"] = "mxnet" if "GluonCV" in arguments else "torch"
         self.process = subprocess.Popen(
             [sys.executable, __file__, *map(str, arguments)],
@@ -252,11 +256,11 @@ def compare_routines(root, num_images, rounds):
         times.append(turn)
     for child in children:
         child.close()
-    return times[1:]  # the first loaded what is loaded when it is first used
+    return times[1:]  # the first turn includes one-time imports and caches
 
 
 def compare_loaders(root, rounds):
-    """Images a second of the LOADERS, and of two processes side by side, in every round."""
+    """Images per second of each of LOADERS, and of two independent processes, in every round."""
     served = (*LOADERS, LOADERS[0])
     *children, other = (Child(["--root", root, "--serve-loader", workers]) for workers in served)
     teams = {name: [child] for name, child in zip(LOADERS, children)}
@@ -282,8 +286,8 @@ def middle(values) -> str:
 
 
 def report_routines(times):
-    print("\none core, one thread: median of the turns (quartiles), and the quickest turn")
-    print(f"{'':36s}{'ms an image':>24s}{'least':>8s}{'times ours':>24s}{'of least':>10s}")
+    print("\none core, one thread: median of the turns (quartiles), and the fastest turn")
+    print(f"{'':36s}{'ms per image':>24s}{'fastest':>8s}{'times ours':>24s}{'fastest':>10s}")
     best = {"best of torchvision and GluonCV": [min(t[name] for name in PEERS) for t in times]}
     ours = [turn["ours"] for turn in times]
     for name, values in ({name: [t[name] for t in times] for name in ROUTINES} | best).items():
@@ -293,7 +297,7 @@ def report_routines(times):
 
 
 def routine_rows(times):
-    """Ours beside each peer."""
+    """Compare ours with each peer."""
     ours = [turn["ours"] for turn in times]
     for peer in ROUTINES:
         if not peer.startswith("ours"):
@@ -304,15 +308,16 @@ def routine_rows(times):
 
 
 def loader_row(rates):
-    """Two worker processes beside two processes that have nothing to do with each other."""
+    """Compare two worker processes with two independent processes."""
     ours, theirs = ([1e3 / turn[name] for turn in rates] for name in (LOADERS[-1], APART))
     work = f"a sample out of the loader, by {LOADERS[-1]}"
     return measuring.time_row(work, "time", ours, APART, theirs)
 
 
 def report_loaders(rates):
-    print("\nthe loader, batches of 8: median of the turns (quartiles), and the quickest turn")
-    print(f"{'':36s}{'images a second':>24s}{'most':>8s}{'times one thread':>24s}{'of most':>10s}")
+    print("\nthe loader, batches of 8: median of the turns (quartiles), and the fastest turn")
+    heads = f"{'images per second':>24s}{'fastest':>8s}{'times one thread':>24s}{'fastest':>10s}"
+    print(f"{'':36s}{heads}")
     most = {name: max(turn[name] for turn in rates) for name in rates[0]}
     one = LOADERS[0]
     for name in rates[0]:
@@ -322,11 +327,11 @@ def report_loaders(rates):
     for name in (LOADERS[1], LOADERS[-1]):
         share = middle([turn[name] / turn[APART] for turn in rates])
         both = most[name] / most[APART]
-        print(f"{f'{name}, of what {APART} give':68s}{share:>24s}{both:10.2f}")
+        print(f"{f'{name}, relative to {APART}':68s}{share:>24s}{both:10.2f}")
 
 
 def report_stages(root, num_images, turns=60):
-    """Print what the parts of a sample of ours take: the mean of draws, each at its least of 3."""
+    """Print the mean time of each stage of our routine; each draw counts with its fastest of 3."""
     import cv2
 
     from gluonvision.data import DataLoader, VOCSegmentationDataset
@@ -365,11 +370,11 @@ def _stages(dataset, index, turn):
 def main():
     parser = measuring.parser(__doc__)
     parser.set_defaults(rounds=15)
-    parser.add_argument("--stages", action="store_true", help="time the parts of our sample alone")
-    parser.add_argument("--root", type=Path, help="folder that holds VOCdevkit")
-    parser.add_argument("--images", type=int, default=5, help="used by itself")
-    parser.add_argument("--serve", help="used by itself")
-    parser.add_argument("--serve-loader", help="used by itself")
+    parser.add_argument("--stages", action="store_true", help="only time the stages of our routine")
+    parser.add_argument("--root", type=Path, help="folder that contains VOCdevkit")
+    parser.add_argument("--images", type=int, default=5, help="internal: number of images")
+    parser.add_argument("--serve", help="internal: routine to serve")
+    parser.add_argument("--serve-loader", help="internal: workers of the loader to serve")
     options = parser.parse_args()
     if options.serve:
         return serve(options.serve, options.root, options.images)

@@ -1,12 +1,12 @@
-"""What training on two processes costs over training on one: DistributedDataParallel on CPUs.
+"""The cost of training on two processes: DistributedDataParallel on CPUs.
 
     python benchmarks/ddp.py
 
-Each process makes steps of FCN on ResNet18 on a batch of its own, on one thread; the gradients are
-exchanged by gloo. Compared are a step with the exchange and one without it (``no_sync``), in the
-same processes and the same run, and the exchange by itself. That it goes on during the backward
-pass is seen from what is left to do when its first part begins: the share of the parameters whose
-gradients are not there yet. What it hides by that depends on cores that have nothing else to do.
+Each process runs training steps of FCN on ResNet18 with its own batch, on one thread. Gloo
+exchanges the gradients. In one run, the benchmark compares a step with the exchange, a step without
+it (``no_sync``), and the exchange alone. It also records the fraction of gradients that are not
+computed yet when the exchange starts, which shows that the exchange overlaps with the backward
+pass. How much time this saves depends on idle cores.
 """
 
 import os
@@ -20,7 +20,7 @@ SIDE, BATCH = 96, 2
 
 
 def step_times(rounds):
-    """Milliseconds of a step with the exchange, of one without, and of the exchange alone."""
+    """Time a step with the exchange, one without it, and the exchange alone, in milliseconds."""
     import contextlib
 
     import numpy as np
@@ -45,7 +45,7 @@ def step_times(rounds):
         with scope:
             trainer.update([(x, label)], [0.5], 0.01)
 
-    to_come = _watched(trainer)
+    missing = _watch_exchange(trainer)
     routines = {
         PEER: lambda: step(False),
         "ours": lambda: step(True),
@@ -59,27 +59,30 @@ def step_times(rounds):
             routine()
             if turn >= 0:
                 times[name].append(1e3 * (time.perf_counter() - start))
-    return times, to_come
+    return times, missing
 
 
-def _watched(trainer):
-    """A list, of the last exchange, of the shares of gradients that miss when its parts begin."""
+def _watch_exchange(trainer):
+    """Record the fraction of gradients still missing when each bucket's exchange starts.
+
+    The list that is returned always holds the fractions of the latest step.
+    """
     from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
-    weights, ready, to_come = list(trainer.net.parameters()), [], []
+    weights, ready, missing = list(trainer.net.parameters()), [], []
     for weight in weights:
         weight.register_post_accumulate_grad_hook(ready.append)
 
     def begin(module, inputs):
-        ready.clear(), to_come.clear()
+        ready.clear(), missing.clear()
 
     def exchange(group, bucket):
-        to_come.append(1 - len(ready) / len(weights))
+        missing.append(1 - len(ready) / len(weights))
         return allreduce_hook(group, bucket)
 
     trainer.net.register_forward_pre_hook(begin)
     trainer._shared.register_comm_hook(None, exchange)
-    return to_come
+    return missing
 
 
 def main():
@@ -87,13 +90,13 @@ def main():
     os.environ["OMP_NUM_THREADS"] = "1"
     from gluonvision import backend
 
-    times, to_come = backend.launch(step_times, options.rounds, 2)
+    times, missing = backend.launch(step_times, options.rounds, 2)
     ours, alone = times["ours"], times[PEER]
     exchange = statistics.median(times["exchange"])
     work = f"FCN-ResNet18, 2 processes x {BATCH} x {SIDE} x {SIDE}, gloo"
     row = measuring.time_row(work, "time of a step", ours, PEER, alone)
     row["exchange alone, ms"] = exchange
-    row["gradients to come when it begins"] = to_come[0]
+    row["gradients to come when it begins"] = missing[0]
     measuring.save("ddp", [row], options)
 
 

@@ -1,11 +1,11 @@
-"""The loss of coarse scores, forward and backward: ours, and the way of everybody else.
+"""The loss of coarse logits, forward and backward: ours and the usual interpolation.
 
     python benchmarks/fused_loss.py
 
-The peer is what torchvision's and mmsegmentation's models and losses do: ``interpolate`` to the
-labels' size, then ``cross_entropy`` with an ignored label. Both start from the scores at stride 8
-and end with their gradient. On a GPU in bfloat16 as under autocast. Memory: the most that is held
-beside what was there before; on a CPU of a process of its own.
+The peer does what the models and losses of torchvision and mmsegmentation do: ``interpolate`` to
+the size of the labels, then ``cross_entropy`` with an ignored label. Both start from the logits at
+stride 8 and end with their gradient, in bfloat16 on a GPU as under autocast. Memory is the peak
+above the memory in use before; on a CPU, it is measured in a separate process.
 """
 
 import json
@@ -22,7 +22,7 @@ CASES = {  # classes, side, stride, batch
 
 
 def routines(device, nclass, side, stride, batch):
-    """Each a function that takes scores to their gradient."""
+    """The functions to compare; each computes the gradient of the logits."""
     import torch
     from torch.nn import functional
 
@@ -31,20 +31,20 @@ def routines(device, nclass, side, stride, batch):
     torch.manual_seed(0)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     size = (batch, nclass, -(-side // stride), -(-side // stride))
-    scores = torch.randn(size, device=device, dtype=dtype, requires_grad=True)
+    logits = torch.randn(size, device=device, dtype=dtype, requires_grad=True)
     label = torch.randint(-1, nclass, (batch, side, side), device=device)
     loss = get_loss("ce")
 
     def ours():
-        return loss(scores.float(), label)
+        return loss(logits.float(), label)
 
     def plain():
-        full = functional.interpolate(scores, (side, side), mode="bilinear", align_corners=True)
+        full = functional.interpolate(logits, (side, side), mode="bilinear", align_corners=True)
         return functional.cross_entropy(full.float(), label, ignore_index=-1)
 
     def differentiated(function):
         def run():
-            scores.grad = None
+            logits.grad = None
             function().backward()
 
         return run
@@ -53,7 +53,7 @@ def routines(device, nclass, side, stride, batch):
 
 
 def measure_memory(device, name, case):
-    """Print the bytes that one call takes at its peak."""
+    """Print the peak memory of one call, in bytes."""
     import torch
 
     run = routines(device, *case)[name]
@@ -65,13 +65,13 @@ def measure_memory(device, name, case):
         run()
         peak = torch.cuda.max_memory_allocated()
     else:
-        routines(device, 3, 32, 8, 1)[name]()  # what is loaded once
+        routines(device, 3, 32, 8, 1)[name]()  # load libraries before measuring
         peak, before = measuring.memory_taken(run), 0
     print(json.dumps({"bytes": peak - before}))
 
 
 def compare(device, case, rounds):
-    """The rows of one case: time and memory."""
+    """Measure one case; yield its rows for time and memory."""
     import torch
 
     synchronize = torch.cuda.synchronize if device == "cuda" else None
@@ -80,7 +80,7 @@ def compare(device, case, rounds):
     nclass, side, stride, batch = case
     work = f"{nclass} classes, {batch} x {side} x {side}, stride {stride}, {device}"
     aims = AIM[device]
-    # Of two classes there is nothing to save, and nothing to lose.
+    # With two classes, there is little to gain: only check that nothing is lost.
     aim = 1.15 if nclass == 2 else aims["time"]
     yield measuring.time_row(work, "time", times["ours"], PEER, times[PEER], aim=aim)
     ours, theirs = (

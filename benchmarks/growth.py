@@ -1,14 +1,14 @@
-"""How time and memory grow with what one has more of, and by which power; a few minutes.
+"""The growth of time and memory with image size, batch, classes and processes.
 
-    python benchmarks/growth.py
+    python benchmarks/growth.py    # takes a few minutes
 
-Prediction and the loss's forward and backward pass against the image's side, the batch and the
-number of classes; augmentation against the images; a step of training, of all processes together,
-against their number, each with a batch of its own. The exponent is the slope of the logarithm of
-what is measured against that of the amount; ``ratio`` is it to that of growth with the pixels,
-images, classes or processes themselves, which none may pass. Fixed costs make it smaller. Time is
-the processor's; memory the peak beside what was there, each in a process of its own. With torch's
-plain way, where there is one, in the same run.
+The benchmark measures prediction and the loss (forward and backward) against the image's side, the
+batch size and the number of classes; augmentation against the number of images; and a training
+step, summed over all processes, against the number of processes. It fits an exponent: the slope of
+the logarithm of the measurement against the logarithm of the amount. ``ratio`` divides the exponent
+by that of linear growth in pixels, images, classes or processes, and should not exceed 1. Fixed
+costs reduce it. Time is CPU time; memory is the peak above the memory in use before. Each
+measurement has its own process. Plain torch is measured in the same run where it has an equivalent.
 """
 
 import json
@@ -27,7 +27,7 @@ SERIES = {
     "augmented images": ("data", "batch", [8, 16, 32, 64], 1),
     "training, processes": ("processes", "processes", [1, 2, 3, 4], 1),
 }
-# What everybody else does, for the figure.
+# Plain torch, for the figure.
 PEERS = {"loss": "plain_loss", "argmax": "plain_argmax"}
 DEFAULTS = {"side": 192, "batch": 1, "nclass": 20}
 
@@ -48,10 +48,10 @@ def loss(side, batch, nclass):
 
     from gluonvision.loss import get_loss
 
-    scores = torch.randn(batch, nclass, side // 8, side // 8, requires_grad=True)
+    logits = torch.randn(batch, nclass, side // 8, side // 8, requires_grad=True)
     label = torch.randint(-1, nclass, (batch, side, side), dtype=torch.int32)
     function = get_loss("ce")
-    return lambda: function(scores, label).backward()
+    return lambda: function(logits, label).backward()
 
 
 def argmax(side, batch, nclass):
@@ -59,17 +59,17 @@ def argmax(side, batch, nclass):
 
     from gluonvision.backend.torch.logits import resized_argmax
 
-    scores = torch.randn(batch, nclass, side // 8, side // 8)
-    return lambda: resized_argmax(scores, (side, side), True)
+    logits = torch.randn(batch, nclass, side // 8, side // 8)
+    return lambda: resized_argmax(logits, (side, side), True)
 
 
 def _full(side, batch, nclass):
     import torch
     from torch.nn import functional
 
-    scores = torch.randn(batch, nclass, side // 8, side // 8, requires_grad=True)
+    logits = torch.randn(batch, nclass, side // 8, side // 8, requires_grad=True)
     options = {"mode": "bilinear", "align_corners": True}
-    return lambda: functional.interpolate(scores, (side, side), **options)
+    return lambda: functional.interpolate(logits, (side, side), **options)
 
 
 def plain_loss(side, batch, nclass):
@@ -105,7 +105,7 @@ def data(side, batch, nclass):
 
 
 def training_step(quantity):
-    """Milliseconds or bytes of this process's part of a step."""
+    """Measure this process's part of a step, in milliseconds or mebibytes."""
     import torch
 
     from gluonvision import backend
@@ -122,7 +122,7 @@ def training_step(quantity):
 
 
 def processes(quantity, number):
-    """What all processes take together: each takes what the first one does."""
+    """Measure all processes together; each takes as much as the first."""
     from gluonvision import backend
 
     return number * backend.launch(training_step, quantity, number)
@@ -135,7 +135,7 @@ def _taken(quantity, run):
 
 
 def measure(quantity, kind, amounts):
-    """Print milliseconds or mebibytes of one call."""
+    """Print the cost of one call, in milliseconds or mebibytes."""
     import torch
 
     torch.set_num_threads(1)
@@ -144,17 +144,17 @@ def measure(quantity, kind, amounts):
         print(json.dumps({quantity: processes(quantity, number)}))
         return
     make = globals()[kind]
-    make(64, 4, 2)()  # what is loaded once
+    make(64, 4, 2)()  # load libraries before measuring
     run = make(**amounts)
     print(json.dumps({quantity: _taken(quantity, run)}))
 
 
 def exponent(amounts, values):
-    """The slope of a straight line through logarithms, by least squares."""
+    """Fit a line through the logarithms by least squares; return its slope."""
     x, y = ([math.log(v) for v in values] for values in (amounts, values))
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    above = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y))
-    return above / sum((a - mean_x) ** 2 for a in x)
+    covariance = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y))
+    return covariance / sum((a - mean_x) ** 2 for a in x)
 
 
 def rows():
@@ -181,7 +181,7 @@ def rows():
 
 
 def _values(quantity, kind, what, amounts):
-    """Milliseconds or mebibytes; below one there is nothing to tell apart."""
+    """Measure every amount, in milliseconds or mebibytes; 1 is the resolution."""
     values = []
     for amount in amounts:
         arguments = ("--one", quantity, kind, json.dumps({**DEFAULTS, what: amount}))

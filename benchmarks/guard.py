@@ -1,10 +1,10 @@
-"""Whether the library has become slower: ratios of benchmarks/results, and what they should be.
+"""Check that the library has not become slower, by the ratios in benchmarks/results.
 
-    python benchmarks/guard.py                 # results as they lie there
-    python benchmarks/guard.py --run           # measured anew first, those that need no GPU
+    python benchmarks/guard.py                 # check the existing results
+    python benchmarks/guard.py --run           # first repeat the benchmarks that need no GPU
 
-A ratio, ours to a peer's in one run, is what noise falls on both sides of. It must not pass the aim
-that stands beside it, nor that of the last commit by more than a third.
+A ratio compares ours with a peer in one run, so noise affects both. It must not exceed its aim, nor
+exceed the ratio of the last commit by more than a third.
 """
 
 import argparse
@@ -15,19 +15,19 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 RUN = ("fused_loss.py", "upsampled_argmax.py", "startup.py")
-_MORE, _NOISE = 1.33, 1.05
+_MAX_INCREASE, _NOISE = 1.33, 1.05
 
 
-def complaints(path: Path) -> list[str]:
-    """What is wrong with the ratios of one file of results."""
-    rows, before = _rows(path.read_text()), _rows(_committed(path))
-    found = []
+def problems(path: Path) -> list[str]:
+    """List the ratios in one file of results that are too high."""
+    rows, before = _rows(path.read_text(encoding="utf-8")), _rows(_committed(path))
+    messages = []
     for name, row in rows.items():
         if row["ratio"] > _NOISE * row.get("aim", float("inf")):
-            found.append(f"{name}: ratio {row['ratio']:.3f}, should be {row['aim']:.3g} at most")
-        if name in before and row["ratio"] > _MORE * before[name]["ratio"] + 0.02:
-            found.append(f"{name}: ratio {row['ratio']:.3f}, was {before[name]['ratio']:.3f}")
-    return [f"{path.name}: {complaint}" for complaint in found]
+            messages.append(f"{name}: ratio {row['ratio']:.3f}, expected at most {row['aim']:.3g}")
+        if name in before and row["ratio"] > _MAX_INCREASE * before[name]["ratio"] + 0.02:
+            messages.append(f"{name}: ratio {row['ratio']:.3f}, was {before[name]['ratio']:.3f}")
+    return [f"{path.name}: {message}" for message in messages]
 
 
 def _rows(text):
@@ -37,19 +37,22 @@ def _rows(text):
 
 def _committed(path):
     command = ["git", "show", f"HEAD:./{path.name}"]
-    return subprocess.run(command, cwd=path.parent, capture_output=True, text=True).stdout
+    output = subprocess.run(command, cwd=path.parent, capture_output=True, encoding="utf-8")
+    return output.stdout
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", action="store_true", help="measure anew first")
+    parser.add_argument(
+        "--run", action="store_true", help="repeat the benchmarks that need no GPU first"
+    )
     if parser.parse_args().run:
         for script in RUN:
             subprocess.run([sys.executable, str(FOLDER / script)], check=True)
     paths = sorted((FOLDER / "results").glob("*.json"))
-    found = [complaint for path in paths for complaint in complaints(path)]
-    print("\n".join(found) or f"{len(paths)} results: no ratio is worse than it should be")
-    return 1 if found else 0
+    messages = [message for path in paths for message in problems(path)]
+    print("\n".join(messages) or f"{len(paths)} results: all ratios are within their limits")
+    return 1 if messages else 0
 
 
 if __name__ == "__main__":

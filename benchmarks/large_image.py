@@ -1,11 +1,11 @@
-"""An image too large to be held, segmented by parts: memory above the process with its net.
+"""Segmenting an image too large for memory: peak memory above the process and its net.
 
     python benchmarks/large_image.py                  # 20,000 x 20,000, TIFF and PNG; ten minutes
     python benchmarks/large_image.py --side 6000
 
-The image is a photograph beside itself. The net has one convolution: a real one's time is its own,
-and what its windows take does not depend on the image. The peer is the image decoded whole, as
-whoever reads it with Pillow or OpenCV has to hold it, before any scores; the aim is 1 GB.
+The image repeats a photograph. The net has a single convolution, because the memory of a real net's
+windows does not depend on the image. The peer is the memory of the decoded image, which Pillow and
+OpenCV need before any prediction. The aim is 1 GB.
 """
 
 import json
@@ -34,7 +34,7 @@ def make(path, side):
 
 
 def segment(path):
-    """Print the bytes and the seconds of the processor that its mask takes."""
+    """Segment an image; print the peak memory in bytes and the CPU time in seconds."""
     import time
 
     import torch
@@ -68,17 +68,17 @@ def rows(side):
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / f"image.{kind}")
             size = measuring.in_process(__file__, "--make", path, side)["bytes"]
-            found = measuring.in_process(__file__, "--segment", path)
+            measured = measuring.in_process(__file__, "--segment", path)
         yield {
             "work": f"{kind.upper()} of {side} x {side}, {size / 1e6:.0f} MB",
             "quantity": "peak memory",
             "unit": "MB",
-            "ours": found["bytes"] / 1e6,
+            "ours": measured["bytes"] / 1e6,
             "peer": "the image decoded whole",
             "theirs": whole / 1e6,
-            "ratio": found["bytes"] / whole,
+            "ratio": measured["bytes"] / whole,
             "aim": 1e9 / whole,
-            "seconds of one core": found["seconds"],
+            "seconds of one core": measured["seconds"],
         }
 
 
@@ -88,7 +88,7 @@ def main():
     if sys.argv[1:2] == ["--segment"]:
         return segment(sys.argv[2])
     parser = measuring.parser(__doc__)
-    parser.add_argument("--side", type=int, default=20_000, help="in pixels")
+    parser.add_argument("--side", type=int, default=20_000, help="side of the image, in pixels")
     options = parser.parse_args()
     return measuring.save("large_image", [*rows(options.side)], options)
 

@@ -1,10 +1,10 @@
-"""What Gluon's vocabulary costs over plain torch: one net, written both ways, timed in one run.
+"""The overhead of Gluon's vocabulary over plain torch: one net, written both ways.
 
     python benchmarks/layer_overhead.py
 
-The two nets have the same weights and the same operators. Forward passes are timed in turn, A B
-B A ..., and compared pair by pair. At a small size, where Python is most of the time, the
-difference is what the layer costs in microseconds; at the size of use that is its share.
+Both nets have the same weights and operators. Their forward passes are timed in turn (A B B A ...)
+and compared in pairs. At a small size, Python takes most of the time, so the difference is the
+overhead in microseconds. It is then related to the time at a realistic size.
 """
 
 import argparse
@@ -89,7 +89,7 @@ class PlainHead(nn.Module):
 
 
 class PlainFCN(nn.Module):
-    """FCN on ResNet50 V1b in plain torch; names as ours, so that one state_dict fits both."""
+    """FCN on ResNet50 V1b in plain torch, with our names, so that state_dict fits both."""
 
     def __init__(self, nclass):
         super().__init__()
@@ -97,19 +97,19 @@ class PlainFCN(nn.Module):
         self.head = PlainHead(nclass)
 
     def forward(self, x):
-        scores = self.head(self.pretrained(x))
-        return functional.interpolate(scores, x.shape[2:], mode="bilinear", align_corners=True)
+        logits = self.head(self.pretrained(x))
+        return functional.interpolate(logits, x.shape[2:], mode="bilinear", align_corners=True)
 
 
 def seconds(net, x) -> float:
-    """One forward pass."""
+    """Time one forward pass."""
     start = time.perf_counter()
     net(x)
     return time.perf_counter() - start
 
 
 def compare(ours, plain, x, pairs: int, label: str):
-    """Median of our time and of the pairwise difference, in seconds, after one warm-up each."""
+    """Median of our time and of the paired difference, in seconds, after one warm-up each."""
     seconds(ours, x), seconds(plain, x)
     own, differences = [], []
     for i in trange(pairs, desc=label, leave=False):
@@ -122,7 +122,7 @@ def compare(ours, plain, x, pairs: int, label: str):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=15, help="pairs at the size of use")
+    parser.add_argument("--pairs", type=int, default=15, help="number of pairs at the large size")
     parser.add_argument("--size", type=int, default=480, help="side of the image, in pixels")
     options = parser.parse_args()
 
@@ -132,13 +132,13 @@ def main():
     plain.load_state_dict(ours.state_dict(), strict=False)
     small, large = torch.randn(1, 3, 33, 33), torch.randn(1, 3, options.size, options.size)
     with torch.no_grad():
-        assert torch.equal(ours(small), plain(small)), "the two nets are not the same"
+        assert torch.equal(ours(small), plain(small)), "the two nets give different results"
         _, cost = compare(ours, plain, small, 20 * options.pairs, "33x33")
         whole, difference = compare(ours, plain, large, options.pairs, f"{options.size} squared")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, FCN on ResNet50, batch 1")
-    print(f"the layer costs {1e6 * cost:.0f} microseconds a forward pass (33x33)")
+    print(f"the overhead is {1e6 * cost:.0f} microseconds per forward pass (33x33)")
     print(f"a forward pass at {options.size}x{options.size} takes {1e3 * whole:.0f} ms")
-    print(f"share: {cost / whole:.3%}; measured directly: {difference / whole:+.2%}")
+    print(f"relative overhead: {cost / whole:.3%}; measured directly: {difference / whole:+.2%}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What all benchmarks share: interleaved timing, peak memory, and the files of results.
+"""Tools that all benchmarks share: interleaved timing, peak memory, and result files.
 
-A result is a file of benchmarks/results: the command, the machine, and rows, each with our figure
-and a named peer's on the same work in the same run. ``page.py`` makes docs/benchmarks.md of them.
+A result file in benchmarks/results records the command, the machine, and rows. Each row has our
+figure and a named peer's, for the same work in the same run. ``page.py`` turns these files into
+docs/benchmarks.md.
 """
 
 import argparse
@@ -19,9 +20,10 @@ from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
 _REPOSITORY = RESULTS.parents[1]
-sys.path.insert(0, str(_REPOSITORY / "tests"))  # peers.py is there
+_SUPPORT = _REPOSITORY / "tests" / "support"  # contains peers.py
+sys.path.insert(0, str(_SUPPORT))
 _ENVIRONMENT = os.environ | {
-    "PYTHONPATH": f"{_REPOSITORY}{os.pathsep}{_REPOSITORY / 'tests'}",
+    "PYTHONPATH": f"{_REPOSITORY}{os.pathsep}{_SUPPORT}",
     "OMP_NUM_THREADS": "1",
 }
 _PACKAGES = (
@@ -31,22 +33,32 @@ _PACKAGES = (
 
 
 def parser(document: str) -> argparse.ArgumentParser:
-    """The options that all benchmarks have; ``document`` is the module's docstring."""
+    """Create the parser with the options of all benchmarks; ``document``: their docstring."""
     options = argparse.ArgumentParser(
         description=document, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--rounds", type=int, default=5, help="turns of each, compared in pairs")
-    options.add_argument("--threads", type=int, default=1, help="threads of one process")
-    options.add_argument("--no-save", action="store_true", help="print, and write no result")
+    options.add_argument("--rounds", type=int, default=5, help="number of turns, compared in pairs")
+    options.add_argument("--threads", type=int, default=1, help="number of threads per process")
+    options.add_argument(
+        "--no-save", action="store_true", help="print the results without writing a file"
+    )
     return options
 
 
 def take_turns(routines: dict[str, Callable], rounds: int, synchronize=None, threads: int = 1):
-    """Milliseconds of each routine in each round, after one warm-up: they run in turn.
+    """Time routines in turn, so that other load on the machine affects all of them alike.
 
-    What else the machine does falls on all of them; ``ratio`` then compares round by round. On one
-    thread it is the processor's time, which others' work does not count into; with
-    ``synchronize``, of a GPU, or with several threads that of the clock on the wall.
+    On one CPU thread, the time is CPU time, which excludes other processes. With several threads
+    or a GPU, it is wall time.
+
+    Args:
+        routines: the functions to time, by name.
+        rounds: number of timed rounds, after one warm-up.
+        synchronize: function that waits for a GPU.
+        threads: number of threads that the routines use.
+
+    Returns:
+        The milliseconds of each routine in each round, by name.
     """
     clock = time.process_time if threads == 1 and synchronize is None else time.perf_counter
     synchronize = synchronize or (lambda: None)
@@ -64,12 +76,12 @@ def take_turns(routines: dict[str, Callable], rounds: int, synchronize=None, thr
 
 
 def ratio(ours: list[float], theirs: list[float]) -> float:
-    """The median over the rounds of our time to theirs."""
+    """Median over the rounds of our time divided by theirs."""
     return statistics.median(a / b for a, b in zip(ours, theirs))
 
 
 def time_row(work: str, quantity: str, ours: list[float], peer: str, theirs: list[float], **others):
-    """A row of a result, of times of ``take_turns``: the least of each, and the paired ratio."""
+    """Make a row from the times of ``take_turns``: the fastest of each, and the paired ratio."""
     return {
         "work": work,
         "quantity": quantity,
@@ -83,7 +95,7 @@ def time_row(work: str, quantity: str, ours: list[float], peer: str, theirs: lis
 
 
 def process_milliseconds(command: list[str], folder: Path | None = None) -> float:
-    """The processor's time, user and system, of a process from its start to its end."""
+    """Run a process and measure its CPU time (user and system), in milliseconds."""
     before = _children_seconds()
     subprocess.run(command, check=True, capture_output=True, env=_ENVIRONMENT, cwd=folder)
     return 1e3 * (_children_seconds() - before)
@@ -97,10 +109,13 @@ def _children_seconds():
 
 
 def in_process(script: str, *arguments, gives_back: bool = False) -> dict:
-    """What another process of ``script`` prints as its last line, in JSON.
+    """Run ``script`` in another process and parse the last line of its output as JSON.
 
-    ``gives_back``: in it freed memory goes back to the system at once (with glibc), so that
-    ``memory_taken`` sees all that is taken; it takes more time.
+    Args:
+        script: the script to run.
+        arguments: its arguments.
+        gives_back: return freed memory to the system at once (with glibc), so that
+            ``memory_taken`` sees every allocation. This costs time.
     """
     environment = _ENVIRONMENT | ({"MALLOC_MMAP_THRESHOLD_": "65536"} if gives_back else {})
     command = [sys.executable, script, *map(str, arguments)]
@@ -111,12 +126,12 @@ def in_process(script: str, *arguments, gives_back: bool = False) -> dict:
 
 
 def memory_taken(function: Callable) -> int:
-    """The most bytes that this process had in memory while ``function`` ran, beside those before.
+    """Measure the peak memory of a call, in bytes above the memory in use before (on Linux).
 
-    On Linux alone. What earlier calls have freed may be kept for later ones: call it in a process
-    that ``gives_back``.
+    Call it in a process with ``gives_back``. Otherwise, the allocator may reuse memory that
+    earlier calls freed.
     """
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
     before = _status("VmRSS")
     function()
     return _status("VmHWM") - before
@@ -125,14 +140,14 @@ def memory_taken(function: Callable) -> int:
 def _status(name):
     (line,) = (
         line
-        for line in Path("/proc/self/status").read_text().splitlines()
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         if line.startswith(f"{name}:")
     )
     return 1024 * int(line.split()[1])
 
 
 def save(name: str, rows: list[dict], options: argparse.Namespace, **others):
-    """Print the rows, and write benchmarks/results/NAME.json."""
+    """Print the rows and write benchmarks/results/NAME.json."""
     for row in rows:
         print(_line(row))
     if options.no_save:
@@ -141,7 +156,9 @@ def save(name: str, rows: list[dict], options: argparse.Namespace, **others):
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     facts = {"command": command, "date": datetime.date.today().isoformat(), **machine(options)}
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({**facts, **others, "rows": rows}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({**facts, **others, "rows": rows}, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def _line(row):
@@ -152,7 +169,7 @@ def _line(row):
 
 
 def machine(options: argparse.Namespace) -> dict:
-    """Processor, accelerator and versions."""
+    """Describe the processor, the accelerator and the versions."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -169,7 +186,7 @@ def machine(options: argparse.Namespace) -> dict:
 
 def _processor():
     facts = Path("/proc/cpuinfo")
-    lines = facts.read_text().splitlines() if facts.is_file() else []
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 

@@ -1,10 +1,10 @@
-"""The confusion matrix of a data set: ours beside torchmetrics', on the same labels in one run.
+"""The confusion matrix of a data set: ours and torchmetrics', on the same labels in one run.
 
     python benchmarks/metrics.py
 
-Each row is one image's label and prediction (int32, 5 % ignored, a fifth of the pixels wrong) in
-blobs of 16 pixels, as masks have them. torchmetrics is MulticlassJaccardIndex, as it comes and with
-validate_args=False, which leaves out the check of the values; ours always checks.
+Each row is the label and the prediction of one image (int32, 5 % ignored, a fifth of the pixels
+wrong), in blobs of 16 pixels, similar to real masks. The peer is MulticlassJaccardIndex, as it is
+and with validate_args=False, which skips the check of the values; ours always checks them.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ def labels(height, width, nclass):
 
 
 def routines(label, predicted, nclass):
-    """What is timed, by name; each adds one image to a matrix of its own."""
+    """The functions to time, by name; each adds one image to its own matrix."""
     index = peers.import_torchmetrics().classification.MulticlassJaccardIndex
     checked = index(nclass, ignore_index=-1)
     unchecked = index(nclass, ignore_index=-1, validate_args=False)

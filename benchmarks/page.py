@@ -1,4 +1,4 @@
-"""Make docs/benchmarks.md, its tables and pictures, from benchmarks/results.
+"""Generate docs/benchmarks.md, with its tables and figures, from benchmarks/results.
 
 python benchmarks/page.py
 """
@@ -13,26 +13,29 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 FOLDER = Path(__file__).resolve().parent
 DOCS = FOLDER.parent / "docs"
-_LEAST = 0.04  # ratios below it are drawn at it, as an arrow
+_MIN_RATIO = 0.04  # smaller ratios are drawn here, as an arrow
 _OURS, _THEIRS = "#1769aa", "#8a8f98"
 _HEAD = """# Benchmarks
 
-Made by `python benchmarks/page.py` from `benchmarks/results`; do not edit. Each row is ours and a
-named peer's on the same work in the same run, in turn; `ratio` is the median over the rounds of
-ours to theirs, below 1 where ours is better. On one thread of a CPU what is measured is the
-processor's time. How and why: [speed.md](speed.md).
+`python benchmarks/page.py` generates this page from `benchmarks/results`; do not edit it. Each row
+compares ours with a named peer, on the same work, in turn, in the same run. `ratio` is the median
+over the rounds of ours divided by theirs; below 1, ours is better. On one CPU thread, times are CPU
+times. [speed.md](speed.md) explains how and why we measure.
 """
 _UNMEASURED = """
-## Unmeasured on a GPU
+## Not yet measured on a GPU
 
-These have not been run on a GPU yet; each is one command there, and adds its table to this page:
-{commands}.
+These benchmarks have not been run on a GPU yet. Each is one command and adds its table to this
+page: {commands}.
 """
 _GPU = ("fused_loss", "upsampled_argmax", "training_step", "prediction")
 
 
 def main():
-    results = {p.stem: json.loads(p.read_text()) for p in sorted(FOLDER.glob("results/*.json"))}
+    results = {
+        p.stem: json.loads(p.read_text(encoding="utf-8"))
+        for p in sorted(FOLDER.glob("results/*.json"))
+    }
     (DOCS / "images").mkdir(exist_ok=True)
     parts = [_HEAD]
     if rows := [row for name, r in results.items() if name != "growth" for row in r["rows"]]:
@@ -42,19 +45,20 @@ def main():
     unmeasured = [f"`python benchmarks/{n}.py`" for n in _GPU if f"{n}_cuda" not in results]
     if unmeasured:
         parts.append(_UNMEASURED.format(commands=", ".join(unmeasured)))
-    (DOCS / "benchmarks.md").write_text("\n".join(parts))
+    (DOCS / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
 
 
 def section(name: str, result: dict) -> str:
-    """A result's heading, what it was measured with, and its table."""
+    """Write a result's heading, its settings and its table."""
     script = FOLDER / result["command"].split()[1].removeprefix("benchmarks/")
-    title = (ast.get_docstring(ast.parse(script.read_text())) or name).splitlines()[0].rstrip(".")
+    source = script.read_text(encoding="utf-8")
+    title = (ast.get_docstring(ast.parse(source)) or name).splitlines()[0].rstrip(".")
     versions = ", ".join(f"{package} {v}" for package, v in result["versions"].items())
     machine = result["accelerator"] or f"{result['processor']}, {result['threads']} thread"
     lines = [f"## {title}\n", f"`{result['command']}`: {machine}; {versions}; {result['date']}.\n"]
     if name == "growth":
         draw_growth(result["rows"], DOCS / "images" / "growth.png")
-        lines.append("![Time and memory against what there is more of](images/growth.png)\n")
+        lines.append("![Time and memory against the amount of work](images/growth.png)\n")
     others = _other_columns(result["rows"])
     heads = ["work", "quantity", "ours", "peer", "theirs", "ratio", "aim", *others]
     lines += [_line(heads), _line(["---"] * len(heads))]
@@ -87,30 +91,30 @@ def _line(cells):
 
 
 def draw_ratios(rows, path):
-    """A point for each row on a logarithmic axis, and a line where ours is theirs."""
+    """Draw a point per row on a logarithmic axis, and a line at a ratio of 1."""
     figure = Figure((10, 1 + 0.3 * len(rows)), dpi=110, layout="constrained")
     axes = figure.subplots()
     names = [f"{row['work']}: {row['quantity']}\nagainst {row['peer']}" for row in rows]
     places = range(len(rows))[::-1]
-    ratios = [max(row["ratio"], _LEAST) for row in rows]
+    ratios = [max(row["ratio"], _MIN_RATIO) for row in rows]
     axes.hlines(places, ratios, 1, color=_THEIRS, linewidth=1)
     for ratio, place in zip(ratios, places):
-        axes.plot(ratio, place, "<" if ratio == _LEAST else "o", color=_OURS, markersize=6)
+        axes.plot(ratio, place, "<" if ratio == _MIN_RATIO else "o", color=_OURS, markersize=6)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(places, names, fontsize=7)
     axes.set_xscale("log")
     ticks = [0.05, 0.1, 0.2, 0.5, 1, 2]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlim(0.9 * _LEAST, 2)
+    axes.set_xlim(0.9 * _MIN_RATIO, 2)
     axes.set_ylim(-1, len(rows))
-    axes.set_xlabel("ours / theirs: left of 1 ours takes less")
+    axes.set_xlabel("ours / theirs: left of 1, ours takes less")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
 
 
 def draw_growth(rows, path):
-    """A panel for each series, on logarithmic axes, with its exponent."""
+    """Draw a panel per series on logarithmic axes, with its exponent."""
     columns = math.ceil(len(rows) / 2)
     figure = Figure((2.5 * columns, 5.4), dpi=110, layout="constrained")
     panels = figure.subplots(2, columns, squeeze=False)

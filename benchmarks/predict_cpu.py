@@ -1,13 +1,12 @@
-"""Prediction on a CPU: FCN on ResNet50, ours beside torchvision's, image by image in one run.
+"""Prediction on a CPU: FCN on ResNet50, ours and torchvision's, image by image in one run.
 
     python benchmarks/predict_cpu.py --threads 2
     python benchmarks/predict_cpu.py --agreement FOLDER --model NAME_OR_WEIGHTS
 
-Both have the same weights and are asked for the mask of the same image, in turn. ``fp32`` is our
-net as it is, ``bf16`` under autocast, ``default`` what ``Predictor`` does where it is told nothing.
-On one thread times are the processor's, on several the clock's.
-``--agreement`` also compares the masks of int8, which is the default there, with those of fp32 on a
-folder of images, for a trained model.
+Both nets have the same weights and predict the mask of the same image, in turn. ``fp32`` is our net
+as it is, ``bf16`` uses autocast, and ``default`` is ``Predictor`` with default settings. Times are
+CPU times on one thread, and wall times on several. ``--agreement`` also compares the masks of int8
+(the default on such CPUs) with those of fp32, for a trained model on a folder of images.
 """
 
 from pathlib import Path
@@ -28,7 +27,7 @@ PEER = "torchvision, eager, same weights"
 
 
 def torchvisions(net):
-    """torchvision's fcn_resnet50, eager, as its users call it; its weights are put into ``net``."""
+    """Make torchvision's fcn_resnet50, eager, and copy its weights into ``net``."""
     import_torchvision()
     from torchvision.models.segmentation import fcn_resnet50
 
@@ -39,7 +38,7 @@ def torchvisions(net):
 
 
 def copy_weights(source, target):
-    """The tensors of one net into another whose are in the same order."""
+    """Copy the tensors of one net to another with the same order of tensors."""
     values = [t for n, t in source.state_dict().items() if not n.endswith("num_batches_tracked")]
     with torch.no_grad():
         for tensor, value in zip(target.state_dict().values(), values, strict=True):
@@ -47,7 +46,7 @@ def copy_weights(source, target):
 
 
 def peer_prediction(net):
-    """Image to mask, by torchvision's own recipe."""
+    """Make a function from image to mask, as torchvision's documentation shows."""
     mean, std = (
         [[[v]] for v in values] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     )
@@ -62,7 +61,7 @@ def peer_prediction(net):
 
 
 def agreement(folder, model):
-    """The share of pixels on which int8 and fp32 agree: number of images, mean and lowest."""
+    """Compare int8 with fp32: number of images, mean and lowest fraction of equal pixels."""
     cpu, files = backend.cpu(), images_of(folder)
     ours, exact = (Predictor.load(model, device=cpu, precision=p) for p in ("int8", "fp32"))
     shares = [(ours(f).mask == exact(f).mask).mean() for f in tqdm(files, leave=False)]
@@ -72,8 +71,12 @@ def agreement(folder, model):
 def main():
     parser = measuring.parser(__doc__)
     parser.add_argument("--size", type=int, default=480, help="side of the image, in pixels")
-    parser.add_argument("--agreement", type=Path, help="folder of images")
-    parser.add_argument("--model", default=EMBEDDED, help="a model's name, or a run's weights")
+    parser.add_argument(
+        "--agreement", type=Path, help="folder of images to compare int8 with fp32 on"
+    )
+    parser.add_argument(
+        "--model", default=EMBEDDED, help="name of a model, or weights of a run, for --agreement"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     backend.seed(0)
@@ -84,17 +87,19 @@ def main():
         for way, precision in (("default (int8)", "auto"), ("fp32", "fp32"), ("bf16", "bf16"))
     }
     image = np.random.default_rng(0).integers(0, 256, (options.size, options.size, 3), np.uint8)
-    assert (peer(image) == ours["fp32"](image).mask).mean() > 0.999, "the two nets are not the same"
+    assert (peer(image) == ours["fp32"](image).mask).mean() > 0.999, (
+        "the two nets give different results"
+    )
     routines = {way: lambda f=f: f(image) for way, f in {PEER: peer, **ours}.items()}
     times = measuring.take_turns(routines, options.rounds, threads=options.threads)
     measuring.save("predict_cpu", [*rows(times, options)], options)
     if options.agreement:
         number, mean, least = agreement(options.agreement, options.model)
-        print(f"int8 and fp32 agree on {mean:.2%} of pixels ({number} images; least {least:.2%})")
+        print(f"int8 and fp32 agree on {mean:.2%} of pixels ({number} images; lowest {least:.2%})")
 
 
 def rows(times, options):
-    """Each of our ways beside torchvision's."""
+    """Compare each of our settings with torchvision."""
     for way, own in times.items():
         if way != PEER:
             work = f"FCN-ResNet50, an image of {options.size} x {options.size} to its mask, {way}"

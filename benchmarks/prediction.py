@@ -1,12 +1,12 @@
-"""From an image to its classes: ours, torchvision and segmentation-models-pytorch.
+"""Prediction, from an image to its classes: ours, torchvision and segmentation-models-pytorch.
 
     python benchmarks/prediction.py
 
-DeepLabV3 on ResNet50, 21 classes, 480 x 480 and 1024 x 2048; the time of one image, and of a batch
-a picture (throughput); in float16 and bfloat16, eager and compiled. All start from uint8 pixels on
-the device, normalized there, and end with the classes there. torchvision's is at output stride 8 as
-ours; segmentation-models-pytorch's too (``encoder_output_stride=8``). On a CPU: one image of
-480 x 480 or 512 x 1024, float32, eager.
+The model is DeepLabV3 on ResNet50 with 21 classes, at output stride 8 for all three
+(``encoder_output_stride=8`` in segmentation-models-pytorch). On a GPU: images of 480 x 480 and
+1024 x 2048, batches of 1 and 16, float16 and bfloat16, eager and compiled. On a CPU: one image of
+480 x 480 or 512 x 1024, float32, eager. All start from uint8 pixels on the device, normalize them
+there, and leave the classes there.
 """
 
 import itertools
@@ -16,7 +16,7 @@ import measuring
 NCLASS = 21
 SIZES = {"cuda": [(480, 480), (1024, 2048)], "cpu": [(480, 480), (512, 1024)]}
 BATCHES = {"cuda": [1, 16], "cpu": [1]}
-WAYS = {"cuda": ["float16", "bfloat16"], "cpu": ["float32"]}
+DTYPES = {"cuda": ["float16", "bfloat16"], "cpu": ["float32"]}
 
 
 def our_net():
@@ -43,9 +43,9 @@ def smp_net():
 
 
 def plain_classes(net, x):
-    """What users of the peers write."""
-    scores = net(x)
-    return (scores["out"] if isinstance(scores, dict) else scores).argmax(1)
+    """The code that users of the peers write."""
+    logits = net(x)
+    return (logits["out"] if isinstance(logits, dict) else logits).argmax(1)
 
 
 def our_classes(net, x):
@@ -62,7 +62,7 @@ NETS = {
 
 
 def prediction(name, device, dtype, is_compiled):
-    """A function from uint8 pixels (N, 3, H, W) to classes."""
+    """Make a function from uint8 pixels (N, 3, H, W) to classes."""
     import torch
 
     make, classes = NETS[name]
@@ -83,10 +83,10 @@ def prediction(name, device, dtype, is_compiled):
     return predict
 
 
-def compare(device, size, batch, way, is_compiled, options):
+def compare(device, size, batch, dtype_name, is_compiled, options):
     import torch
 
-    dtype = getattr(torch, way)
+    dtype = getattr(torch, dtype_name)
     pixels = torch.randint(0, 256, (batch, 3, *size), device=device, dtype=torch.uint8)
     functions = {name: prediction(name, device, dtype, is_compiled) for name in NETS}
     synchronize = torch.cuda.synchronize if device == "cuda" else None
@@ -94,8 +94,8 @@ def compare(device, size, batch, way, is_compiled, options):
         function(pixels), function(pixels)
     routines = {name: lambda f=function: f(pixels) for name, function in functions.items()}
     times = measuring.take_turns(routines, options.rounds, synchronize, options.threads)
-    how = f"{way}, {'compiled' if is_compiled else 'eager'}"
-    work = f"DeepLabV3-ResNet50, {batch} x {size[0]} x {size[1]}, {how}, {device}"
+    settings = f"{dtype_name}, {'compiled' if is_compiled else 'eager'}"
+    work = f"DeepLabV3-ResNet50, {batch} x {size[0]} x {size[1]}, {settings}, {device}"
     for peer in [name for name in NETS if name != "ours"]:
         aim = {"aim": 1.0} if device == "cuda" else {}
         yield measuring.time_row(work, "time", times["ours"], peer, times[peer], **aim)
@@ -108,7 +108,7 @@ def main():
     torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     compiled = (False, True) if device == "cuda" else (False,)
-    cases = itertools.product(SIZES[device], BATCHES[device], WAYS[device], compiled)
+    cases = itertools.product(SIZES[device], BATCHES[device], DTYPES[device], compiled)
     with torch.no_grad():
         rows = [row for case in cases for row in compare(device, *case, options)]
     measuring.save(f"prediction_{device}", rows, options)

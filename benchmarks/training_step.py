@@ -1,19 +1,19 @@
-"""One step of training: ours, and torchvision's models in the loop of its reference scripts.
+"""One training step: ours, and torchvision's models in the loop of its reference scripts.
 
     python benchmarks/training_step.py                  # one GPU: batches of 16 and 64, 480 x 480
-    python benchmarks/training_step.py --profile        # and where the time goes, by kernel
+    python benchmarks/training_step.py --profile        # also list the time of each kernel
 
-Both go from uint8 images on the host to updated weights, SGD, ResNet50 at stride 8, with the
-auxiliary head, 21 classes. Ours: bfloat16, channels last, compiled, the loss from coarse scores,
-images normalized on the device. The peer: torchvision's ``references/segmentation/train.py`` with
---amp: normalized float images from the host, float16 autocast and its scaler, interpolation in the
-model, cross-entropy. On a CPU: two images, in float32, eager.
+Both go from uint8 images on the host to updated weights: SGD, ResNet50 at stride 8, auxiliary head,
+21 classes. Ours uses bfloat16, channels last, compilation, the loss of coarse logits, and images
+normalized on the device. The peer follows torchvision's ``references/segmentation/train.py`` with
+--amp: normalized float images from the host, float16 autocast with its scaler, interpolation in the
+model, cross-entropy. On a CPU: two images, float32, eager.
 
-The share of the peak is what the model's multiplications and additions, three times those of a
-forward pass, take of the bfloat16 rate that a product of two 8192 x 8192 matrices was measured at.
+The share of the peak divides the model's arithmetic, three times that of a forward pass, by the
+bfloat16 rate measured on the product of two 8192 x 8192 matrices.
 
-The last row is the loader's: a batch from JPEGs of 500 x 375, augmented, by as many workers
-(processes on Linux) as there are cores, beside FCN's step. Below 1 the device does not wait for it.
+The last row compares the data loader with FCN's step: a batch of augmented JPEGs of 500 x 375, by
+one worker per core (processes on Linux). Below 1, the device never waits for data.
 """
 
 import os
@@ -66,7 +66,7 @@ def torchvision_step(name, device, images, labels):
     optimizer = torch.optim.SGD(weights, lr=0.01, momentum=0.9, weight_decay=1e-4)
     is_gpu = device.type == "cuda"
     scaler = torch.amp.GradScaler(device.type, enabled=is_gpu)
-    # What its loader has made of the images.
+    # Its data loader has normalized the images already.
     mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     images = torch.tensor(((images / np.float32(255) - mean) / std).transpose(0, 3, 1, 2).copy())
     labels = torch.tensor(np.where(labels < 0, 255, labels)).long()
@@ -85,13 +85,13 @@ def torchvision_step(name, device, images, labels):
         scaler.scale(value).backward()
         scaler.step(optimizer)
         scaler.update()
-        value.item()  # its logger reads it
+        value.item()  # its logger reads the loss in every step
 
     return step
 
 
 def operations(name, side):
-    """Floating-point operations of one image's forward pass, multiplications and additions."""
+    """Count the multiplications and additions of one image's forward pass."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -105,7 +105,7 @@ def operations(name, side):
 
 
 def matrix_rate(device):
-    """Operations a second of a product of two bfloat16 matrices, measured."""
+    """Measure the operations per second of a product of two bfloat16 matrices."""
     import torch
 
     size = 8192
@@ -126,7 +126,7 @@ def profile(step):
 
 
 def loader_row(step_row, number, side):
-    """Milliseconds of a batch out of the loader, beside those of a step."""
+    """Compare the time of a batch from the loader with that of a training step."""
     from gluonvision.data import DataLoader, VOCSegmentationDataset
     from gluonvision.data.datasets.synthetic import make_voc_like
     from gluonvision.data.loading.forked_workers import can_fork
@@ -136,7 +136,7 @@ def loader_row(step_row, number, side):
         dataset = VOCSegmentationDataset(folder, "trainval", mode="train", crop_size=side)
         dataset.images, dataset.masks = dataset.images * 48, dataset.masks * 48
         loader = DataLoader(dataset, number, num_workers=os.cpu_count(), processes=can_fork())
-        for _ in loader:  # what is loaded once
+        for _ in loader:  # warm-up
             pass
         start = time.perf_counter()
         for _ in loader:
@@ -183,9 +183,13 @@ def compare(model, number, side, device, options):
 
 def main():
     parser = measuring.parser(__doc__)
-    parser.add_argument("--profile", action="store_true", help="where the GPU's time goes")
-    parser.add_argument("--batches", type=int, nargs="+", help="default: 16 and 64; on a CPU 2")
-    parser.add_argument("--side", type=int, default=480)
+    parser.add_argument(
+        "--profile", action="store_true", help="also list the GPU time of each kernel"
+    )
+    parser.add_argument(
+        "--batches", type=int, nargs="+", help="batch sizes (default: 16 64; on a CPU 2)"
+    )
+    parser.add_argument("--side", type=int, default=480, help="side of the images, in pixels")
     options = parser.parse_args()
     import torch
 

@@ -1,11 +1,11 @@
-"""From coarse scores to the class of each pixel: ours, and the way of everybody else.
+"""From coarse logits to the class of each pixel: ours and the usual interpolation.
 
     python benchmarks/upsampled_argmax.py
 
-The peer is ``interpolate`` and ``argmax``, as in torchvision's, mmsegmentation's and timm-style
-code; also with ``max``, which torch has a quicker kernel for on a CPU. Scores are those of things,
-smooth fields with borders between them, and noise, in which no two neighbours have one class: the
-worst there can be.
+The peer is ``interpolate`` and ``argmax``, as in torchvision, mmsegmentation and timm-style code;
+and ``interpolate`` and ``max``, for which torch has a faster kernel on CPUs. There are two kinds of
+logits: "things" (smooth fields with borders between them) and "noise" (neighbours hardly ever share
+a class), the worst case.
 """
 
 import measuring
@@ -21,7 +21,7 @@ CASES = [  # classes, height, width, stride
 
 
 def coarse_logits(kind, nclass, height, width, stride, device):
-    """Random scores (1, nclass, h, w): 'things' or 'noise'."""
+    """Draw random logits (1, nclass, h, w): 'things' or 'noise'."""
     import torch
     from torch.nn import functional
 
@@ -29,7 +29,7 @@ def coarse_logits(kind, nclass, height, width, stride, device):
     size = (height // stride, width // stride)
     if kind == "noise":
         return torch.randn(1, nclass, *size, device=device)
-    # As many fields to a picture, whatever its size; about 15 of 100 cells have a border.
+    # The number of fields does not depend on the size; about 15 of 100 cells have a border.
     fields = torch.randn(1, nclass, 4, 4 * width // height, device=device)
     return functional.interpolate(fields, size, mode="bicubic")
 
@@ -41,13 +41,13 @@ def compare(kind, case, device, options):
     from gluonvision.backend.torch.logits import resized_argmax
 
     nclass, height, width, stride = case
-    scores = coarse_logits(kind, *case, device)
+    logits = coarse_logits(kind, *case, device)
 
     def plain(name):
-        full = functional.interpolate(scores, (height, width), mode="bilinear", align_corners=True)
+        full = functional.interpolate(logits, (height, width), mode="bilinear", align_corners=True)
         return getattr(full, name)(1)
 
-    routines = {"ours": lambda: resized_argmax(scores, (height, width), True)}
+    routines = {"ours": lambda: resized_argmax(logits, (height, width), True)}
     routines |= {peer: lambda name=name: plain(name) for peer, name in PEERS.items()}
     differ = (routines["ours"]() != plain("argmax")).float().mean().item()
     assert differ < 1e-5, f"{differ:.1e} of the classes differ"

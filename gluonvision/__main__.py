@@ -1,4 +1,4 @@
-"""``gluonvision COMMAND``; the commands are the modules of ``gluonvision.commands``."""
+"""The command line, ``gluonvision COMMAND``; the commands are in ``gluonvision.commands``."""
 
 import argparse
 import difflib
@@ -7,24 +7,25 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from gluonvision._version import __version__
 from gluonvision.utils.errors import is_user_error
 
-# A module is imported when its command is called: no other command pays for it.
+# Only the module of the chosen command is imported, to keep the others' imports out of start-up.
 _COMMANDS = {
-    "prepare": "fetch, check and unpack a data set",
-    "doctor": "examine a data set before training",
+    "prepare": "download, check and unpack a data set",
+    "doctor": "check a data set for problems before training",
     "train": "train a model",
     "eval": "score a model, or write masks for a test server",
     "models": "list the published models and their weights",
-    "demo": "segment a photograph",
-    "serve": "open a web page that segments pictures",
-    "export": "write a model as a file that runs elsewhere",
-    "bench": "measure a model: size, operations, time, memory",
+    "demo": "segment images, folders, videos or a webcam",
+    "serve": "segment images on a web page",
+    "export": "export a model to ONNX and other formats",
+    "bench": "measure a model's size, speed and memory",
 }
-# Bars of progress begin after a minute there, and are drawn once a minute: seconds.
-_IN_A_LOG = ("TQDM_DELAY", "TQDM_MININTERVAL", "TQDM_MAXINTERVAL")
+# Outside a terminal, draw progress bars once per minute. These variables of tqdm are in seconds.
+_TQDM_INTERVALS = ("TQDM_DELAY", "TQDM_MININTERVAL", "TQDM_MAXINTERVAL")
 _EXAMPLES = (
     "prepare camvid",
     "doctor --dataset camvid",
@@ -35,7 +36,14 @@ _EXAMPLES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. Raises SystemExit(2) for wrong usage, as argparse does."""
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: the command and its options. By default, those of this process.
+
+    Raises:
+        SystemExit: with code 2 for wrong usage, as argparse does.
+    """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments:
         _overview().print_help()
@@ -49,13 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_command(
     name: str, arguments: Sequence[str] | None = None, program: str | None = None
 ) -> int:
-    """Run the command of that name; its exit code, 1 where it ends with a user's mistake.
+    """Run the command ``name`` and return its exit code: 1 after a mistake of the user.
 
-    ``arguments``: default: those of this process. ``program``: what help calls it.
+    Args:
+        name: a module of ``gluonvision.commands``.
+        arguments: the options. By default, those of this process.
+        program: name of the program in the help text.
     """
-    if not sys.stderr.isatty() and "tqdm" not in sys.modules:  # which reads them at its import
-        for option in _IN_A_LOG:
-            os.environ.setdefault(option, "60")
+    if not sys.stderr.isatty() and "tqdm" not in sys.modules:  # tqdm reads them on import
+        for variable in _TQDM_INTERVALS:
+            os.environ.setdefault(variable, "60")
     try:
         command = importlib.import_module(f"gluonvision.commands.{name}")
         parser = _Parser(
@@ -71,8 +82,8 @@ def run_command(
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the output, such as head, has had enough. Nothing more can be written, also
-        # not by Python at its end.
+        # The reader of the output, such as head, has closed it. Redirect it, because Python
+        # flushes it once more on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
@@ -83,30 +94,28 @@ def run_command(
 
 
 class _Parser(argparse.ArgumentParser):
-    """Names the option that an unknown one is nearly."""
+    """Suggests the closest option for an unknown one."""
 
-    def error(self, message):
-        import difflib  # whoever types well does not wait for it
-
+    def error(self, message: str) -> NoReturn:
         words = message.partition("unrecognized arguments: ")[2].replace("=", " ").split()
         near = words and difflib.get_close_matches(words[0], self._option_string_actions, 1)
         super().error(f"{message} (did you mean {near[0]}?)" if near else message)
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Defaults beside their options, where there is one; the description's own paragraphs."""
+    """Shows each option's default, and keeps the paragraphs of the description."""
 
-    def _get_help_string(self, action):
-        says_nothing = action.default in (None, False) or isinstance(action.default, list)
-        return action.help if says_nothing else super()._get_help_string(action)
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        is_empty = action.default in (None, False) or isinstance(action.default, list)
+        return action.help if is_empty else super()._get_help_string(action)
 
-    def _fill_text(self, text, width, indent):
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
         fill = super()._fill_text
         return "\n\n".join(fill(part, width, indent) for part in text.strip().split("\n\n"))
 
 
 def _program() -> str:
-    """How this was called: as the installed script, or as a module."""
+    """The program as the user called it: the installed script, or the module."""
     is_script = Path(sys.argv[0]).stem == "gluonvision"
     return "gluonvision" if is_script else "python -m gluonvision"
 
@@ -118,24 +127,28 @@ def _overview() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
         usage=f"{program} COMMAND ...",
-        description="Semantic segmentation in Gluon's vocabulary, on PyTorch and on Apache MXNet.",
+        description="Train, evaluate and run semantic segmentation models, on PyTorch or Apache "
+        "MXNet.",
         epilog=f"commands:\n{listed}\n\nexamples:\n{examples}\n\n"
-        f"'{program} COMMAND --help' lists a command's options.\n"
-        "GLUONVISION_BACKEND=torch or mxnet chooses the framework, GLUONVISION_TRACEBACK=1 shows\n"
-        "where an error comes from.",
+        f"Run '{program} COMMAND --help' to list a command's options.\n\n"
+        "environment variables:\n"
+        "  GLUONVISION_BACKEND    framework to use: torch (default) or mxnet\n"
+        "  GLUONVISION_DATA       folder of data sets (default: ~/.mxnet/datasets)\n"
+        "  GLUONVISION_HOME       folder whose models/ holds weights (default: ~/.mxnet)\n"
+        "  GLUONVISION_TRACEBACK  set it to 1 to show where an error comes from",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"gluonvision {__version__}")
     return parser
 
 
-def _refuse(arguments: Sequence[str]):
-    """Help, the version, or an error that names close commands; all end the process."""
+def _refuse(arguments: Sequence[str]) -> NoReturn:
+    """Print the help, the version, or an error with the closest command; then exit."""
     parser = _overview()
     _, unknown = parser.parse_known_args(arguments)
     close = difflib.get_close_matches(unknown[0], _COMMANDS, n=1)
     hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(_COMMANDS)}"
-    parser.error(f"no command is called {unknown[0]!r}; {hint}")
+    parser.error(f"unknown command {unknown[0]!r}; {hint}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""The commands of ``python -m gluonvision``: a module each, which its name on the command line has.
+"""The commands of ``gluonvision``: one module per command, with the command's name.
 
-A module has ``add_arguments(parser)`` and ``run(options)``, which returns an exit code or None for
-0, and may have ``parse(parser, arguments)`` where argparse's own way does not do. Its docstring is
-its help. What a user can mend is raised as ValueError, OSError or an error of this package.
+A module defines ``add_arguments(parser)`` and ``run(options)``, which returns the exit code (None
+means 0). It may define ``parse(parser, arguments)`` to replace argparse's parsing. Its docstring
+is the command's help. For mistakes of the user, it raises ValueError, OSError or an error class of
+this package; the command line prints their messages without a traceback. ``shared_options`` is no
+command.
 """

@@ -1,53 +1,79 @@
-"""Measure a model: parameters, multiply-adds, and time and memory of a forward pass.
+"""Measure what a model costs: parameters, multiply-adds, and time and memory of a forward pass.
 
-Beside torchvision's model of the same kind, in turn, where there is one. Weights are drawn: what
-they are does not matter for what a model costs.
+If torchvision has the same model, both are measured in turn. The weights are random, since they do
+not change the cost.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 
+from gluonvision.commands.shared_options import add_no_cuda
 from gluonvision.deployment.benchmark import BenchmarkOptions, benchmark
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     default = BenchmarkOptions()
     parser.add_argument(
         "--model",
         default=default.model,
-        help="fcn, pspnet, deeplabv3, deeplabv3plus, or a published model's name",
+        help="model family (fcn, pspnet, deeplabv3, deeplabv3plus) or name of a published model",
     )
-    parser.add_argument("--backbone", default=default.backbone, help="such as mobilenet_v2")
-    parser.add_argument("--nclass", type=int, default=default.nclass, help="number of classes")
+    parser.add_argument(
+        "--backbone",
+        default=default.backbone,
+        help="backbone of a model family, such as mobilenet_v2",
+    )
+    parser.add_argument(
+        "--nclass", type=int, default=default.nclass, help="number of classes of a model family"
+    )
     parser.add_argument(
         "--size",
         type=int,
         nargs="+",
         default=[default.size[0]],
         metavar="PIXELS",
-        help=f"side, or height and width, of the images ({default.size[0]})",
+        help=f"side of the images, or height and width (default: {default.size[0]})",
     )
-    parser.add_argument("--batch", type=int, default=default.batch, help="images a forward pass")
-    parser.add_argument("--precision", default=default.precision, help="fp32, bf16 or fp16")
-    parser.add_argument("--compile", action="store_true", help="torch.compile, MXNet's hybridize")
-    parser.add_argument("--channels-last", action="store_true", help="channels last in memory")
-    parser.add_argument("--runs", type=int, default=default.runs, help="passes timed")
-    parser.add_argument("--no-cuda", action="store_true", help="measure the CPU")
-    parser.add_argument("--no-peer", action="store_true", help="leave torchvision's model out")
-    parser.add_argument("--json", action="store_true", help="print JSON, times in milliseconds")
+    parser.add_argument(
+        "--batch", type=int, default=default.batch, help="number of images per forward pass"
+    )
+    parser.add_argument(
+        "--precision", default=default.precision, help="fp32, or bf16 or fp16 by autocast"
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the model with torch.compile or MXNet's hybridize",
+    )
+    parser.add_argument(
+        "--channels-last", action="store_true", help="store channels last in memory (NHWC)"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=default.runs, help="number of timed forward passes"
+    )
+    add_no_cuda(parser)
+    parser.add_argument(
+        "--no-peer", action="store_true", help="do not compare with torchvision's model"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, with times in milliseconds"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure and print."""
+    """Measure the model and print the result."""
     fields = vars(options)
     as_json, no_peer = fields.pop("json"), fields.pop("no_peer")
-    fields["size"] = _height_and_width(fields["size"])
-    found = benchmark(BenchmarkOptions(**fields, peer=not no_peer))
-    print(json.dumps(found.to_dict(), indent=2) if as_json else found.to_text())
+    fields["size"] = _height_width(fields["size"])
+    result = benchmark(BenchmarkOptions(**fields, peer=not no_peer))
+    print(json.dumps(result.to_dict(), indent=2) if as_json else result.to_text())
 
 
-def _height_and_width(size):
+def _height_width(size: Sequence[int]) -> tuple[int, int]:
     if len(size) > 2:
-        raise ValueError(f"--size {' '.join(map(str, size))}: expected a side, or height and width")
+        raise ValueError(
+            f"--size {' '.join(map(str, size))}: expected one number, or height and width"
+        )
     return (size[0], size[-1])

@@ -1,33 +1,41 @@
-"""Examine a data set before training: broken and missing files, labels that cannot be, duplicates.
+"""Check a data set before training: broken and missing files, impossible labels, duplicates.
 
-Ends with 0 where training can go ahead, 1 where errors were found, 2 where it was called wrongly.
+The exit code is 0 if the data set is ready for training, 1 if there are errors, and 2 if the
+options are wrong.
 """
 
 import argparse
 import sys
 
 from gluonvision.data.datasets.catalog import DATASETS
-from gluonvision.doctor import examine, write_html
+from gluonvision.doctor import Report, examine, write_html
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     parser.add_argument(
-        "--dataset", required=True, help=", ".join(sorted(DATASETS)), metavar="NAME"
+        "--dataset",
+        required=True,
+        metavar="NAME",
+        help=f"data set to check: {', '.join(sorted(DATASETS))}",
     )
     parser.add_argument(
         "--root",
         "--data-folder",
         metavar="FOLDER",
-        help="the folder that holds its files (default: as in training)",
+        help="folder with the data set's files (default: as for training)",
     )
-    parser.add_argument("--split", nargs="+", metavar="NAME", help="default: train and val")
-    parser.add_argument("--html", metavar="FILE", help="also write a page with pictures there")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads (default: one a core)")
+    parser.add_argument(
+        "--split", nargs="+", metavar="NAME", help="splits to check (default: train val)"
+    )
+    parser.add_argument("--html", metavar="FILE", help="also write an HTML report with images")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="number of threads (default: one per CPU core)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Examine, print, write the page; the exit code."""
+    """Check the data set, print and write the report; return the exit code."""
     try:
         report = examine(options.dataset, options.root, options.split, options.workers)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
@@ -37,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     return _write(report, options.html) or int(report.has_errors)
 
 
-def _write(report, path: str | None) -> int:
+def _write(report: Report, path: str | None) -> int:
     if not path:
         return 0
     try:

@@ -1,25 +1,24 @@
-"""Score a model on a data set, with a report; with --test, write masks for its test server."""
+"""Score a model on a data set and write a report, or write masks for a test server (--test)."""
 
 import argparse
 from pathlib import Path
 
+from gluonvision.commands.shared_options import add_inference, add_model, add_no_cuda
 from gluonvision.evaluation.job import evaluation_of_model, evaluation_of_run
 from gluonvision.prediction.inference import Inference
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.formatter_class = argparse.HelpFormatter  # the defaults are in the texts
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--resume", metavar="FILE", help="weights, or folder, of a run")
-    what.add_argument("--model", metavar="NAME", help="a model with published weights")
+    """Add the command's options."""
+    parser.formatter_class = argparse.HelpFormatter  # the help texts state the defaults
+    add_model(parser, weights=False)
     _add_data(parser)
     _add_inference(parser)
     _add_results(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Score or write masks."""
+    """Score the model, or write its masks."""
     inference = Inference(
         scales=options.scales,
         flip=options.flip,
@@ -42,57 +41,77 @@ def run(options: argparse.Namespace) -> None:
         job.scores()
 
 
-def _add_data(parser):
-    parser.add_argument("--dataset", metavar="NAME", help="data set (default: the model's)")
-    parser.add_argument("--data-folder", metavar="DIR", help="where it lies")
-    parser.add_argument("--split", default="val", metavar="NAME", help="its split (val)")
-    parser.add_argument("--skip-broken", action="store_true", help="leave out broken files")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="readers ahead (2)")
-    parser.add_argument("--no-cuda", action="store_true", help="on the CPU")
-    parser.add_argument("--ngpus", type=int, metavar="N", help="devices (all)")
-
-
-def _add_inference(parser):
-    group = parser.add_argument_group("inference", "by default whole images, once, as they are")
-    group.add_argument(
-        "--scales",
-        type=float,
-        nargs="+",
-        default=(1.0,),
-        metavar="S",
-        help="sizes, as factors: 0.5 0.75 1 1.25 1.5 1.75",
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--dataset", metavar="NAME", help="data set (default: the model's own)")
+    add("--data-folder", metavar="FOLDER", help="folder of the data set (default: as in training)")
+    add("--split", default="val", metavar="NAME", help="split to evaluate (default: val)")
+    add("--skip-broken", action="store_true", help="skip files that cannot be read")
+    add(
+        "--workers",
+        type=int,
+        default=2,
+        metavar="N",
+        help="number of data-loading workers per device (default: 2)",
     )
-    group.add_argument("--base-size", type=int, metavar="N", help="long side of a scale of 1")
-    group.add_argument("--flip", action="store_true", help="the mirror image too")
-    group.add_argument("--window", type=int, metavar="N", help="in square windows, pixels")
-    group.add_argument(
+    add_no_cuda(parser)
+    add("--ngpus", type=int, metavar="N", help="number of devices (default: all GPUs)")
+
+
+def _add_inference(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "inference", "By default, each image is predicted whole, once, at its own size."
+    )
+    add = group.add_argument
+    add_inference(group)
+    add(
+        "--base-size",
+        type=int,
+        metavar="PIXELS",
+        help="longer side of the image at scale 1 (default: the image's own)",
+    )
+    add(
         "--stride",
         type=float,
         default=2 / 3,
         metavar="S",
-        help="their distance, of their side (2/3)",
+        help="distance between windows, as a fraction of --window (default: 2/3)",
     )
-    group.add_argument(
-        "--batch-size", type=int, default=1, metavar="N", help="images or windows at a time (1)"
+    add(
+        "--batch-size",
+        type=int,
+        default=1,
+        metavar="N",
+        help="images of the same size, or windows, per forward pass (default: 1)",
     )
-    group.add_argument("--gluoncv", action="store_true", help="as GluonCV, with its faults")
+    add(
+        "--gluoncv",
+        action="store_true",
+        help="reproduce GluonCV's evaluation with its faults (docs/evaluation.md)",
+    )
 
 
-def _add_results(parser):
+def _add_results(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("results")
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--output-folder",
         type=Path,
-        metavar="DIR",
-        help="where they go (default: eval/SPLIT or masks/SPLIT beside the weights)",
+        metavar="FOLDER",
+        help="folder for the results (default: eval/SPLIT or masks/SPLIT next to the weights)",
     )
-    group.add_argument("--boundary", action="store_true", help="boundary IoU too")
-    group.add_argument(
+    add("--boundary", action="store_true", help="also compute the boundary IoU")
+    add(
         "--bootstrap",
         type=int,
         default=0,
         metavar="N",
-        help="intervals from N resamples, such as 1000 (none)",
+        help="add confidence intervals from N resamples of the images, such as 1000 (default: "
+        "none)",
     )
-    group.add_argument("--html", action="store_true", help="a page with pictures too")
-    group.add_argument("--test", action="store_true", help="masks for the test server instead")
+    add("--html", action="store_true", help="also write an HTML report with images")
+    add(
+        "--test",
+        action="store_true",
+        help="write masks for the data set's test server, instead of scores",
+    )

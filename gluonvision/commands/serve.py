@@ -1,6 +1,6 @@
-"""Open a web page on this machine that segments the pictures dropped on it.
+"""Serve a web page on this machine that segments the images you drop on it.
 
-It takes pictures from this machine alone unless --host says otherwise, and keeps none of them.
+By default, only this machine can reach the page (see --host). Images are not stored.
 """
 
 import argparse
@@ -8,44 +8,52 @@ import contextlib
 import importlib.util
 import math
 import webbrowser
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-_NEEDED = ("starlette", "uvicorn")
+from gluonvision.commands.shared_options import add_no_cuda
+
+_REQUIRED = ("starlette", "uvicorn")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument(
+    """Add the command's options."""
+    add = parser.add_argument
+    add(
         "--model",
         action="append",
         default=[],
         metavar="NAME",
-        help="also offer this published model, first; fetched if need be (may be repeated)",
+        help="also offer this published model, downloaded if needed; may be repeated",
     )
-    parser.add_argument(
+    add(
         "--resume",
         action="append",
         default=[],
         type=Path,
         metavar="FILE",
-        help="also offer a run of your own, by its weights or its folder, first (may be repeated)",
+        help="also offer your own training run (its folder, or a weights file); may be repeated",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
-    parser.add_argument("--port", default=8000, type=int, help="0 for any that is free")
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    parser.add_argument(
+    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all networks")
+    add("--port", default=8000, type=int, help="port to listen on; 0 for any free port")
+    add("--open", action="store_true", help="open the page in a browser")
+    add(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name that browsers reach it by, such as a proxy's (may be repeated)",
+        help="accept requests for this host name, such as a proxy's; may be repeated",
     )
     _add_limits(parser)
-    parser.add_argument(
-        "--precision", metavar="NAME", help="what Predictor computes in, such as fp32"
+    add(
+        "--precision",
+        metavar="NAME",
+        help="arithmetic of the models: auto, fp32, bf16, fp16 or int8 (default: auto)",
     )
-    parser.add_argument("--no-cuda", action="store_true", help="use the CPU")
+    add_no_cuda(parser)
 
 
 def _number(text: str) -> float:
@@ -56,35 +64,60 @@ def _number(text: str) -> float:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--max-upload", default=20.0, type=_number, metavar="MB", help="of a file")
-    parser.add_argument(
-        "--max-pixels", default=64.0, type=_number, metavar="MEGAPIXELS", help="of a picture"
+    add = parser.add_argument
+    add(
+        "--max-upload",
+        default=20.0,
+        type=_number,
+        metavar="MB",
+        help="largest file to accept, in megabytes",
     )
-    parser.add_argument(
+    add(
+        "--max-pixels",
+        default=64.0,
+        type=_number,
+        metavar="MEGAPIXELS",
+        help="largest image to accept, in megapixels",
+    )
+    add(
         "--side",
         default=1024,
         type=int,
         metavar="PIXELS",
-        help="a longer picture is segmented reduced to this longest side; 0: as it is",
+        help="reduce larger images to this longer side before they are segmented; 0 to keep their "
+        "size",
     )
-    parser.add_argument(
-        "--max-waiting", default=16, type=int, metavar="N", help="pictures in work at one time"
+    add(
+        "--max-waiting",
+        default=16,
+        type=int,
+        metavar="N",
+        help="number of images that may wait or be segmented at a time",
     )
-    parser.add_argument(
-        "--max-models", default=2, type=int, metavar="N", help="models in memory at one time"
+    add(
+        "--max-models",
+        default=2,
+        type=int,
+        metavar="N",
+        help="number of models to keep in memory",
     )
-    parser.add_argument("--formats", nargs="+", metavar="NAME", help="default: all that are known")
+    add(
+        "--formats",
+        nargs="+",
+        metavar="NAME",
+        help="image formats to accept, such as JPEG PNG (default: all that can be read)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Serve until interrupted."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    """Serve the page until Ctrl-C."""
+    missing = [name for name in _REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(
-            f"serve needs {' and '.join(missing)}, not installed here: "
+            f"serve needs {' and '.join(missing)}, which are not installed: "
             "pip install 'gluonvision[web]'"
         )
-    # Imported late: what is above can be said without them.
+    # Import late: the message above must work without the two packages.
     from gluonvision import web
 
     web.serve(
@@ -93,25 +126,26 @@ def run(options: argparse.Namespace) -> None:
         options.host,
         options.port,
         options.allow_host,
-        partial(_ready, options),
+        partial(_announce, options),
     )
 
 
-def _offers(options, web):
+def _offers(options: argparse.Namespace, web: ModuleType) -> list:
+    """The models to offer: the chosen ones first, then those on this machine."""
     chosen = [*web.entries_of_runs(options.resume), *map(web.entry_of_model, options.model)]
     names = {entry.name for entry in chosen}
     return [*chosen, *(entry for entry in web.models_on_disk() if entry.name not in names)]
 
 
-def _loader(options):
+def _loader(options: argparse.Namespace) -> Callable:
     from gluonvision.backend import cpu
     from gluonvision.prediction.predictor import Predictor
 
-    chosen = {"precision": options.precision, "device": cpu() if options.no_cuda else None}
-    return partial(Predictor.load, **{name: value for name, value in chosen.items() if value})
+    settings = {"precision": options.precision, "device": cpu() if options.no_cuda else None}
+    return partial(Predictor.load, **{name: value for name, value in settings.items() if value})
 
 
-def _limits(options, web):
+def _limits(options: argparse.Namespace, web: ModuleType) -> Any:
     formats = {"formats": tuple(map(str.upper, options.formats))} if options.formats else {}
     return web.Limits(
         upload=round(options.max_upload * web.MEGA),
@@ -122,7 +156,7 @@ def _limits(options, web):
     )
 
 
-def _ready(options, address: str) -> None:
-    print(f"the page is at {address} (Ctrl-C ends it)", flush=True)
+def _announce(options: argparse.Namespace, address: str) -> None:
+    print(f"The page is at {address} (Ctrl-C stops the server).", flush=True)
     if options.open:
         webbrowser.open(address)

@@ -1,17 +1,18 @@
-"""Train a segmentation model; with --eval or --test, see what its weights are worth."""
+"""Train a segmentation model; with --eval or --test, evaluate its weights instead."""
 
 import sys
 
 from gluonvision.evaluation.job import evaluate_config, write_masks
 from gluonvision.runs.command_line import add_arguments, parse
+from gluonvision.runs.config import TrainConfig
 from gluonvision.training.loop import train
 from gluonvision.training.stopping import Interrupted
 
 __all__ = ["add_arguments", "parse", "run"]
 
 
-def run(config) -> int:
-    """Do what the configuration says; the exit code, 128 and the signal's where one stopped it."""
+def run(config: TrainConfig) -> int:
+    """Run the configuration; return the exit code, 128 plus the signal's number after a signal."""
     try:
         _run(config)
     except Interrupted as stopped:
@@ -20,7 +21,7 @@ def run(config) -> int:
     return 0
 
 
-def _run(config):
+def _run(config: TrainConfig) -> None:
     if config.eval:
         evaluate_config(config)
     elif config.test:

@@ -1,10 +1,11 @@
-"""What a model costs: its size, its operations, and the time and memory of a forward pass.
+"""Measure what a model costs: parameters, multiply-adds, and time and memory of a forward pass.
 
-Measured against torchvision's model of the same kind, in turn, where there is one.
+If torchvision has the same model, both are measured in turn.
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,29 @@ from gluonvision.model_zoo import get_model
 from gluonvision.model_zoo.segmentation.families import FAMILIES, get_segmentation_model
 from gluonvision.runs.environment import describe_environment
 
-_WARM_UP = 3
+_NUM_WARM_UP = 3
 _STATISTICS = ("running_mean", "running_var")
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkOptions:
-    """What is measured, and how.
+    """The model to measure, and the settings of the measurement.
 
-    ``model``: a family (fcn, pspnet, ...), with ``backbone`` and ``nclass``, or a published model's
-    name, which has its own. ``size``: height and width of the images; ``batch``: how many at a
-    time; ``precision``: fp32, bf16 or fp16 by autocast; ``compile``: torch.compile, or MXNet's
-    hybridize; ``runs``: passes timed, after a warm-up; ``peer``: whether torchvision's model is
-    measured beside. Raises ValueError for numbers below 1.
+    Args:
+        model: a family of models ("fcn", "pspnet", ...), or the name of a published model.
+        backbone: backbone, for a family.
+        nclass: number of classes, for a family.
+        size: (height, width) of the images, in pixels.
+        batch: number of images per forward pass.
+        precision: "fp32", or "bf16" or "fp16" by autocast.
+        compile: compile with torch.compile, or MXNet's hybridize.
+        channels_last: store images and weights channels last (NHWC) in memory.
+        runs: number of timed passes, after a warm-up.
+        no_cuda: use the CPU even if there is a GPU.
+        peer: also measure torchvision's model.
+
+    Raises:
+        ValueError: if a number is below 1.
     """
 
     model: str = "fcn"
@@ -43,7 +54,7 @@ class BenchmarkOptions:
     no_cuda: bool = False
     peer: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("nclass", "batch", "runs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected 1 or more")
@@ -53,13 +64,16 @@ class BenchmarkOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one model costs.
+    """The cost of one model.
 
-    ``parameters``: numbers in its weights, without running statistics. ``multiply_adds``: of
-    convolutions and matrix products in a forward pass of the batch, a multiplication with its
-    addition counted as one. ``latency``: seconds of each timed pass; ``images_per_second`` over
-    all of them. ``peak_memory``: the most bytes that a pass holds beside the weights, None where
-    that is not told.
+    Args:
+        name: the model.
+        parameters: number of trained parameters, without running statistics.
+        multiply_adds: multiply-adds of convolutions and matrix products in a forward pass of the
+            batch; a multiplication and its addition count as one.
+        latency: time of each pass, in seconds.
+        images_per_second: throughput over all passes.
+        peak_memory: peak memory of a pass without the weights, in bytes; None if unknown.
     """
 
     name: str
@@ -69,17 +83,20 @@ class Cost:
     images_per_second: float
     peak_memory: int | None
 
-    def percentile(self, share: float) -> float:
-        """The seconds within which ``share`` percent of the passes ended."""
-        return float(np.percentile(self.latency, share))
+    def percentile(self, percent: float) -> float:
+        """Compute the time within which ``percent`` percent of the passes ended, in seconds."""
+        return float(np.percentile(self.latency, percent))
 
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """The costs of a model and, second, of its peer; the options they were measured under.
+    """The measured costs of a model and its peer.
 
-    ``note``: why there is no peer, where one was to be had. ``ratio``: our time as a part of the
-    peer's, median and quartiles of the passes in turn; empty without a peer.
+    Args:
+        options: the settings of the measurement.
+        device: description of the device.
+        costs: the cost of the model and, if it has a peer, the cost of the peer.
+        note: the reason why the peer could not be measured, if any.
     """
 
     options: BenchmarkOptions
@@ -89,14 +106,15 @@ class Benchmark:
 
     @property
     def ratio(self) -> tuple[float, ...]:
+        """The model's time divided by the peer's: median and quartiles; empty without a peer."""
         if len(self.costs) < 2:
             return ()
-        ours, other = (np.array(cost.latency) for cost in self.costs)
-        middle, low, high = np.percentile(ours / other, (50, 25, 75))
-        return float(middle), float(low), float(high)
+        ours, peer = (np.array(cost.latency) for cost in self.costs)
+        median, low, high = np.percentile(ours / peer, (50, 25, 75))
+        return float(median), float(low), float(high)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it, with versions and machine; times in milliseconds."""
+        """Convert to JSON types, with versions and machine; times are in milliseconds."""
         return {
             "options": dataclasses.asdict(self.options),
             "device": self.device,
@@ -107,19 +125,19 @@ class Benchmark:
         }
 
     def to_text(self) -> str:
-        """A table for people."""
+        """Format as a table."""
         options = self.options
         shape = f"{options.batch} x 3 x {options.size[0]} x {options.size[1]}"
         settings = [options.precision, *(["compiled"] if options.compile else [])]
         lines = [
-            f"{shape} on {self.device}, {', '.join(settings)}; {options.runs} passes each, in turn",
+            f"{shape} on {self.device}, {', '.join(settings)}; {options.runs} timed passes each",
             "",
             _ROW.format(*_COLUMNS),
             *(_ROW.format(*_cells(cost)) for cost in self.costs),
         ]
         if self.ratio:
-            told = "{:.2f} (quartiles {:.2f} to {:.2f})".format(*self.ratio)
-            lines += ["", f"time as a part of {self.costs[1].name}'s: {told}"]
+            ratio = "{:.2f} (quartiles {:.2f} to {:.2f})".format(*self.ratio)
+            lines += ["", f"time relative to {self.costs[1].name}: {ratio}"]
         return "\n".join([*lines, *filter(None, [self.note])])
 
 
@@ -128,9 +146,10 @@ _ROW = "{:<32}{:>12}{:>15}{:>11}{:>11}{:>11}{:>10}{:>13}"
 
 
 def benchmark(options: BenchmarkOptions) -> Benchmark:
-    """Measure a model, drawn anew, and its peer.
+    """Measure a model with random weights, and its peer.
 
-    Raises ValueError for names and values that there are not.
+    Raises:
+        ValueError: if the model, the backbone or a setting is unknown.
     """
     device = backend.cpu() if options.no_cuda or not backend.num_gpus() else backend.gpu()
     models, note = [_model(options)], ""
@@ -141,14 +160,13 @@ def benchmark(options: BenchmarkOptions) -> Benchmark:
         note = f"without a peer: {error}"
     for _, net in models:
         _move(net, device)
-    drawn = np.random.default_rng(0).normal(size=(options.batch, 3, *options.size))
-    x = backend.array(drawn.astype("float32"), device)
+    images = np.random.default_rng(0).normal(size=(options.batch, 3, *options.size))
+    x = backend.array(images.astype("float32"), device)
     counts = [(count_parameters(net), profiling.count_multiply_adds(net, x)) for _, net in models]
     settings = (options.precision, options.compile, options.channels_last)
-    passes = [profiling.build_inference(net, *settings) for _, net in models]
-    works = [functools.partial(run, x) for run in passes]
-    times = _times(works, device, options.runs)
-    memory = [profiling.measure_peak_memory(work, device) for work in works]
+    passes = [functools.partial(profiling.build_inference(net, *settings), x) for _, net in models]
+    times = _times(passes, device, options.runs)
+    memory = [profiling.measure_peak_memory(each, device) for each in passes]
     costs = [
         Cost(name, *count, tuple(seconds), options.batch * len(seconds) / sum(seconds), peak)
         for (name, _), count, seconds, peak in zip(models, counts, times, memory)
@@ -156,7 +174,7 @@ def benchmark(options: BenchmarkOptions) -> Benchmark:
     return Benchmark(options, profiling.describe_device(device), tuple(costs), note)
 
 
-def _model(options):
+def _model(options: BenchmarkOptions) -> tuple[str, Any]:
     if options.model in FAMILIES:
         net = get_segmentation_model(
             options.model,
@@ -168,60 +186,60 @@ def _model(options):
     return options.model, get_model(options.model)
 
 
-def _peer(options):
-    """torchvision's model of the same kind, where there is one."""
+def _peer(options: BenchmarkOptions) -> tuple[str, Any] | None:
+    """torchvision's version of the model, if it has one."""
     if not options.peer or options.model not in FAMILIES:
         return None
     family = FAMILIES[options.model].__name__.lower()
     return profiling.build_peer(family, options.backbone, options.nclass)
 
 
-def _move(net, device):
+def _move(net: Any, device: Any) -> None:
     if hasattr(net, "collect_params"):
         net.collect_params().reset_ctx(device)
     else:
-        net.to(device)  # a peer's
+        net.to(device)  # a plain torch module, the peer
 
 
 def count_parameters(net: Any) -> int:
-    """The numbers in a net's weights, without running statistics."""
+    """Count a net's trained parameters, without running statistics."""
     shapes = backend.parameter_shapes(net).items()
-    learned = [shape for name, shape in shapes if not name.endswith(_STATISTICS)]
-    return sum(int(np.prod(shape)) for shape in learned)
+    trained = [shape for name, shape in shapes if not name.endswith(_STATISTICS)]
+    return sum(int(np.prod(shape)) for shape in trained)
 
 
-def _times(works, device, runs) -> list[list[float]]:
-    """Seconds of each pass; the models take turns at going first."""
-    for work in works:
-        for _ in range(_WARM_UP):
-            profiling.measure_seconds(work, device)
-    times: list[list[float]] = [[] for _ in works]
+def _times(passes: Sequence[Callable], device: Any, runs: int) -> list[list[float]]:
+    """Time each model's passes, in seconds; the models take turns to go first."""
+    for each in passes:
+        for _ in range(_NUM_WARM_UP):
+            profiling.measure_seconds(each, device)
+    times: list[list[float]] = [[] for _ in passes]
     for i in trange(runs, unit="run", desc="timing", leave=False):
-        for j in range(len(works)):
-            turn = (i + j) % len(works)
-            times[turn].append(profiling.measure_seconds(works[turn], device))
+        for j in range(len(passes)):
+            turn = (i + j) % len(passes)
+            times[turn].append(profiling.measure_seconds(passes[turn], device))
     return times
 
 
-def _as_dict(cost) -> dict[str, Any]:
+def _as_dict(cost: Cost) -> dict[str, Any]:
     return {
         "name": cost.name,
         "parameters": cost.parameters,
         "multiply_adds": cost.multiply_adds,
-        "latency_ms": {f"p{share}": 1e3 * cost.percentile(share) for share in (50, 90, 99)},
+        "latency_ms": {f"p{p}": 1e3 * cost.percentile(p) for p in (50, 90, 99)},
         "all_latencies_ms": [1e3 * seconds for seconds in cost.latency],
         "images_per_second": cost.images_per_second,
         "peak_memory_bytes": cost.peak_memory,
     }
 
 
-def _cells(cost):
+def _cells(cost: Cost) -> tuple[str, ...]:
     peak = "-" if cost.peak_memory is None else f"{cost.peak_memory / 2**20:.0f} MiB"
     return (
         cost.name,
         f"{cost.parameters / 1e6:.2f} M",
         f"{cost.multiply_adds / 1e9:.2f} G",
-        *(f"{1e3 * cost.percentile(share):.1f} ms" for share in (50, 90, 99)),
+        *(f"{1e3 * cost.percentile(p):.1f} ms" for p in (50, 90, 99)),
         f"{cost.images_per_second:.2f}",
         peak,
     )

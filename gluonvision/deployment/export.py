@@ -1,6 +1,7 @@
-"""A trained net as a file for elsewhere: written, read back and compared before it is there."""
+"""Export a net to a file, and check the file against the net before it is put in place."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,74 +11,42 @@ from tqdm import tqdm
 
 from gluonvision import backend
 from gluonvision._version import __version__
-from gluonvision.backend import HybridBlock, nn, parameters_file, weights_file
+from gluonvision.backend import parameters_file, weights_file
 from gluonvision.backend.export_formats import backend_that_writes
 from gluonvision.backend.image_statistics import MEAN, STD
 from gluonvision.data.datasets.synthetic import draw_scene
 from gluonvision.data.meta import Meta
+from gluonvision.deployment.deployed import Deployed
 from gluonvision.utils import atomic
 
-# The files that hold weights alone, and need this package (or plain MXNet) to be run.
+# Formats that hold weights alone; running them needs this package (or plain MXNet).
 WEIGHTS_FORMATS = {"params": ".params", "safetensors": ".safetensors"}
 TOLERANCE = 1e-3
-# Batch, height and width: of what the graph is traced with, and of what it is checked with.
-_TRACED = (2, 65, 98)
-_CHECKED = ((1, 97, 130), (2, 64, 64), (1, 181, 75))
+# (batch, height, width) of the images that trace the graph, and of those that check it.
+_TRACE_SIZE = (2, 65, 98)
+_CHECK_SIZES = ((1, 97, 130), (2, 64, 64), (1, 181, 75))
+_AXES = ("batch", "height", "width")
 
 
 class ExportError(RuntimeError):
-    """A file that was written does not give what the net gives, and has been removed."""
+    """An exported file gave other results than the net, and was removed."""
 
 
 class Exported(NamedTuple):
-    """A file that was written and checked.
+    """An exported file that passed its check.
 
-    ``difference``: the largest of its scores from the net's, as a part of these (0 where it gives
-    classes, or holds weights alone).
+    Args:
+        path: the file.
+        difference: largest difference between the file's logits and the net's, relative to the
+            largest logit; 0 if the file returns classes or holds weights alone.
     """
 
     path: Path
     difference: float
 
 
-class Deployed(HybridBlock):
-    """A net with what is before and after it, where asked for.
-
-    ``normalization``: takes uint8 images (N, H, W, 3), RGB, instead of normalized ones
-    (N, 3, H, W). ``classes``: gives the class of each pixel, uint8 (N, H, W), instead of scores
-    (N, nclass, H, W).
-    """
-
-    def __init__(self, net, normalization: bool = False, classes: bool = False):
-        super().__init__()
-        self.net, self.classes = net, classes
-        self.normalize = _normalization() if normalization else None
-
-    def hybrid_forward(self, F, x):
-        if self.normalize is not None:
-            x = self.normalize(F.transpose(F.cast(x, "float32"), (0, 3, 1, 2)))
-        scores = self.net(x)
-        if isinstance(scores, tuple | list):  # an auxiliary head's scores come second
-            scores = scores[0]
-        return F.cast(F.argmax(scores, 1), "uint8") if self.classes else scores
-
-
-def _normalization():
-    """Normalization by fixed statistics is what a batch norm does in evaluation."""
-    norm = nn.HybridSequential()
-    norm.add(nn.BatchNorm(scale=False, center=False, epsilon=1e-5, in_channels=3))
-    statistics = {
-        "0.gamma": np.ones(3),
-        "0.beta": np.zeros(3),
-        "0.running_mean": np.array(MEAN),
-        "0.running_var": np.square(STD) - 1e-5,
-    }
-    backend.set_parameters(norm, {n: a.astype("float32") for n, a in statistics.items()})
-    return norm
-
-
 def export_formats() -> dict[str, str]:
-    """The forms that can be written under this backend, and how their files' names end."""
+    """List the formats of the current backend, with their file suffixes."""
     return {**backend.EXPORT_FORMATS, **WEIGHTS_FORMATS}
 
 
@@ -92,23 +61,38 @@ def export(
     opset: int | None = None,
     float16: bool = False,
 ) -> Exported:
-    """Write ``net`` to ``path`` in one of ``export_formats()``, check it, put it in place.
+    """Export a net to a file, and check the file.
 
-    ``net``: in float32, on the CPU; ``meta``: what its classes are, ``name``: how it is called,
-    both for the file's metadata. ``normalization``, ``classes``: see ``Deployed``; ``opset``:
-    ONNX's, by default the exporter's own; ``float16``: weights of convolutions take two bytes, and
-    are widened again by who reads them.
+    Graphs accept any batch size, height and width. They are checked at three sizes: the logits
+    must differ from the net's by less than 1e-3 of the largest logit, and the classes must agree.
+    Weights must be identical when they are read back.
 
-    A graph is open in batch, height and width, and is checked at three sizes: scores within 1e-3
-    of the net's, the largest score at the same class. Weights are checked to be the same bits.
+    Args:
+        net: a segmentation net in float32 on the CPU.
+        path: the file to write, with the suffix of its format.
+        format: one of ``export_formats()``.
+        meta: the net's classes, for the file's metadata.
+        name: the model's name, for the file's metadata.
+        normalization: include normalization: the graph takes uint8 images (N, H, W, 3), RGB.
+        classes: include the argmax: the graph returns class ids, uint8 (N, H, W).
+        opset: the ONNX opset. By default, the exporter's own.
+        float16: store convolution weights in two bytes. Readers convert them back to float32.
 
-    Raises ValueError for what cannot be written, OSError, and ``ExportError`` for a file that
-    fails its check; what was at ``path`` before stays as it was then.
+    Returns:
+        The file's path, and its difference from the net.
+
+    Raises:
+        ValueError: if the options do not fit the format or the net.
+        OSError: if the file cannot be written.
+        ExportError: if the file fails its check. An existing file at ``path`` is then kept.
     """
     path = Path(path)
-    _check(net, format, meta, normalization or classes or opset is not None, classes)
+    has_graph_options = normalization or classes or opset is not None
+    _check(net, format, meta, has_graph_options, classes)
     if float16 and format not in WEIGHTS_FORMATS:
-        raise ValueError(f"float16 is for files of weights, {' and '.join(WEIGHTS_FORMATS)}")
+        raise ValueError(
+            f"float16 only works with {' and '.join(WEIGHTS_FORMATS)}, not with {format}"
+        )
     suffix = export_formats()[format]
     if not path.name.endswith(suffix) or path.name == suffix:
         raise ValueError(f"{path}: expected a file name that ends in {suffix} for {format}")
@@ -117,135 +101,167 @@ def export(
     with atomic.staged(path.parent) as folder:
         draft = folder / path.name
         if format in WEIGHTS_FORMATS:
-            difference = _write_weights(net, format, draft, facts, float16)
-        else:
-            deployed = Deployed(net, normalization, classes)
-            example = _input(_images(*_TRACED), normalization)
-            axes = dict(zip((0, 1, 2) if normalization else (0, 2, 3), _AXES))
-            with tqdm(total=1 + len(_CHECKED), desc=f"writing {path.name}", leave=False) as bar:
-                backend.write_graph(deployed, format, draft, example, axes, facts, opset)
-                run = backend.read_graph(format, draft)
-                found = [_compare(net, run, size, normalization, classes, bar) for size in _CHECKED]
-            difference = max(found)
-    return Exported(path, difference)
+            _write_weights(net, format, draft, facts, float16)
+            return Exported(path, 0.0)
+        largest = _write_graph(net, format, draft, facts, normalization, classes, opset)
+    return Exported(path, largest)
 
 
-_AXES = ("batch", "height", "width")
+def _write_graph(
+    net: Any,
+    format: str,
+    path: Path,
+    facts: dict[str, str],
+    normalization: bool,
+    classes: bool,
+    opset: int | None,
+) -> float:
+    """Write and check a graph; return its largest relative difference from the net's logits."""
+    deployed = Deployed(net, normalization, classes)
+    example = _input(_images(*_TRACE_SIZE), normalization)
+    axes = dict(zip((0, 1, 2) if normalization else (0, 2, 3), _AXES))
+    total = 1 + len(_CHECK_SIZES)
+    with tqdm(total=total, desc=f"writing {path.name}", leave=False) as bar:
+        backend.write_graph(deployed, format, path, example, axes, facts, opset)
+        run = backend.read_graph(format, path)
+        return max(_compare(net, run, size, normalization, classes, bar) for size in _CHECK_SIZES)
 
 
-def _check(net, format, meta, shapes_graph, classes):
+def _check(net: Any, format: str, meta: Meta, has_graph_options: bool, classes: bool) -> None:
     if format not in export_formats():
         other = backend_that_writes(format)
-        way = f"; {format} is written with GLUONVISION_BACKEND={other}" if other else ""
-        raise ValueError(f"format {format!r}: expected one of {', '.join(export_formats())}{way}")
-    if format in WEIGHTS_FORMATS and shapes_graph:
+        hint = f"; use GLUONVISION_BACKEND={other} to write {format}" if other else ""
+        raise ValueError(f"format {format!r}: expected one of {', '.join(export_formats())}{hint}")
+    if format in WEIGHTS_FORMATS and has_graph_options:
         raise ValueError(
-            f"{format} holds weights alone: normalization, classes and opset are for "
+            f"{format} holds weights alone; normalization, classes and opset only work with "
             f"{', '.join(backend.EXPORT_FORMATS)}"
         )
     device, dtype = backend.device_and_dtype(net)
     if device != backend.cpu() or dtype != "float32":
         raise ValueError(
-            f"the net is on {device} in {dtype}; expected cpu and float32: "
-            "net.collect_params().reset_ctx(backend.cpu()), net.cast('float32')"
+            f"the net is on {device} in {dtype}, expected cpu and float32; convert it with "
+            "net.collect_params().reset_ctx(backend.cpu()) and net.cast('float32')"
         )
     if classes and meta.num_class > 256:
-        raise ValueError(f"classes: {meta.num_class} do not fit into uint8; export scores")
+        raise ValueError(
+            f"classes: {meta.num_class} class ids do not fit into uint8; export without classes, "
+            "to get the logits"
+        )
 
 
-def _facts(meta, name, normalization, classes) -> dict[str, str]:
-    """What whoever runs the file has to know, as texts; lists and objects are JSON."""
+def _facts(meta: Meta, name: str, normalization: bool, classes: bool) -> dict[str, str]:
+    """The metadata that a user of the file needs; lists and objects are JSON."""
+    inputs: dict[str, Any]
     if normalization:
-        taken = {"layout": "NHWC", "dtype": "uint8", "colour": "RGB", "range": [0, 255]}
+        inputs = {"layout": "NHWC", "dtype": "uint8", "colour": "RGB", "range": [0, 255]}
     else:
-        taken = {"layout": "NCHW", "dtype": "float32", "colour": "RGB", "mean": MEAN, "std": STD}
-    given = {"classes": "uint8, (N, H, W)", "scores": "float32, (N, class, H, W)"}
+        inputs = {"layout": "NCHW", "dtype": "float32", "colour": "RGB", "mean": MEAN, "std": STD}
+    outputs = {"classes": "uint8, (N, H, W)", "scores": "float32, (N, class, H, W)"}
     return {
         "gluonvision": __version__,
         "model": name,
         "dataset": meta.name,
         "classes": json.dumps(meta.classes),
         "palette": json.dumps(meta.palette),
-        "input": json.dumps(taken),
-        "output": given["classes" if classes else "scores"],
+        "input": json.dumps(inputs),
+        "output": outputs["classes" if classes else "scores"],
     }
 
 
-def _write_weights(net, format, path, facts, float16) -> float:
+def _write_weights(net: Any, format: str, path: Path, facts: dict[str, str], float16: bool) -> None:
     arrays = backend.get_parameters(net)
     if float16:
-        arrays = {name: _narrowed(name, array) for name, array in arrays.items()}
+        arrays = {name: _to_float16(name, array) for name, array in arrays.items()}
     if format == "params":
         parameters_file.save(path, arrays)
     else:
         path.write_bytes(save(arrays, facts))
     read = weights_file.read(path)
-    same = arrays.keys() == read.keys() and all(_same(arrays[n], read[n]) for n in arrays)
-    if not same:
-        raise ExportError(f"{path.name}: what is read back differs from the net's weights")
-    return 0.0
+    if arrays.keys() != read.keys() or not all(_identical(arrays[n], read[n]) for n in arrays):
+        raise ExportError(f"{path.name}: the file's weights differ from the net's; it was removed")
 
 
-def _narrowed(name, array):
+def _to_float16(name: str, array: np.ndarray) -> np.ndarray:
+    """Convert the weights of a convolution; leave others as they are."""
     if array.ndim < 4:
         return array
     largest, limit = np.abs(array).max(), np.finfo(np.float16).max
-    if not largest <= limit:
+    if not largest <= limit:  # true for NaN as well
         raise ValueError(
-            f"float16: {name} has {largest:g} in it, more than {limit:g}; leave it out"
+            f"float16: {name} has values up to {largest:g}, more than {limit:g}; export without "
+            "float16"
         )
     return array.astype(np.float16)
 
 
-def _same(one, other):
+def _identical(one: np.ndarray, other: np.ndarray) -> bool:
     return (
         one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
     )
 
 
-def _images(number, height, width) -> np.ndarray:
-    scenes = [draw_scene((height, width), np.random.default_rng(i), i)[0] for i in range(number)]
+def _images(num_images: int, height: int, width: int) -> np.ndarray:
+    scenes = [
+        draw_scene((height, width), np.random.default_rng(i), i)[0] for i in range(num_images)
+    ]
     return np.stack(scenes)
 
 
-def _input(images, normalization) -> np.ndarray:
-    """What the file takes for these images."""
+def _input(images: np.ndarray, normalization: bool) -> np.ndarray:
+    """Convert images to the graph's input."""
     return images if normalization else backend.as_numpy(backend.preprocess(images))
 
 
-def _compare(net, run, size, normalization, classes, bar) -> float:
-    """The largest difference of scores at one size, as a part; ExportError for one too large."""
+def _compare(
+    net: Any,
+    run: Callable[[np.ndarray], np.ndarray],
+    size: tuple[int, int, int],
+    normalization: bool,
+    classes: bool,
+    bar: tqdm,
+) -> float:
+    """Run graph and net on images of one size; return the difference of their results."""
     shape = "x".join(map(str, size))
     bar.set_description(f"checking {shape}")
     bar.update()
     images = _images(*size)
-    scores = backend.evaluate(net, backend.preprocess(images))
-    scores = backend.as_numpy(scores[0] if isinstance(scores, tuple | list) else scores)
+    output = backend.evaluate(net, backend.preprocess(images))
+    logits = backend.as_numpy(output[0] if isinstance(output, tuple | list) else output)
     try:
-        return difference(scores, run(_input(images, normalization)), classes)
+        return difference(logits, run(_input(images, normalization)), classes)
     except ExportError as error:
         raise ExportError(f"at batch x height x width {shape}, {error}") from error
 
 
-def difference(scores: np.ndarray, result: np.ndarray, classes: bool = False) -> float:
-    """How far a file's ``result`` is from the net's ``scores`` (N, class, H, W), as a part of them.
+def difference(logits: np.ndarray, result: np.ndarray, classes: bool = False) -> float:
+    """Compare a file's result with the net's logits.
 
-    ExportError where that passes 1e-3, or where a pixel has a class whose score is below the
-    largest by more. ``classes``: the result is classes (N, H, W); 0 is returned.
+    Args:
+        logits: the net's logits (N, num_classes, H, W).
+        result: the file's logits, or its class ids (N, H, W).
+        classes: ``result`` has class ids.
+
+    Returns:
+        The largest difference of the logits, relative to the largest logit; 0 for class ids.
+
+    Raises:
+        ExportError: if the difference is 1e-3 or more, or if the logit of a chosen class is behind
+            the pixel's largest logit by as much.
     """
-    scale = max(float(np.abs(scores).max()), 1.0)
-    expected = (scores.shape[0], *scores.shape[2:]) if classes else scores.shape
+    scale = max(float(np.abs(logits).max()), 1.0)
+    expected = (logits.shape[0], *logits.shape[2:]) if classes else logits.shape
     if result.shape != expected:
-        raise ExportError(f"the file gives {result.shape}, expected {expected}")
-    found = 0.0 if classes else float(np.abs(scores - result).max()) / scale
+        raise ExportError(f"the file returns shape {result.shape}, expected {expected}")
+    largest = 0.0 if classes else float(np.abs(logits - result).max()) / scale
     chosen = result if classes else result.argmax(1)
-    behind = scores.max(1) - np.take_along_axis(scores, chosen[:, None].astype(int), 1)[:, 0]
-    # Not <=: what is not a number must not pass. Where two classes are equal but for rounding,
-    # either may come out.
-    if not (found < TOLERANCE and float(behind.max()) / scale < TOLERANCE):
+    chosen_logits = np.take_along_axis(logits, chosen[:, None].astype(int), 1)[:, 0]
+    behind = float((logits.max(1) - chosen_logits).max()) / scale
+    # Compare logits, not classes: either class is right where two logits are equal up to rounding.
+    # "not <" instead of ">=", so that NaN fails.
+    if not (largest < TOLERANCE and behind < TOLERANCE):
         raise ExportError(
-            f"the file's scores are off by {found:.1e} and its classes by "
-            f"{behind.max() / scale:.1e} of the net's scores, expected less than "
-            f"{TOLERANCE:.0e}; nothing was kept"
+            f"the file's logits differ by {largest:.1e} and its classes by {behind:.1e} of the "
+            f"net's largest logit, expected less than {TOLERANCE:.0e}; the file was removed"
         )
-    return found
+    return largest

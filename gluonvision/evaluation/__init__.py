@@ -1,1 +1,1 @@
-"""Evaluate a model on a data set: scores, reports and masks for test servers."""
+"""Evaluate models on data sets: scores, reports, and masks for test servers."""

@@ -15,6 +15,7 @@ from gluonvision.metrics import SegmentationScores
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.model_zoo.weights.store import find_weights, get_weights
 from gluonvision.prediction.inference import Inference
+from gluonvision.prediction.large_read import image_height_width
 from gluonvision.runs.artifacts import BEST, CONFIG, load_run, run_weights
 from gluonvision.runs.checkpoint import is_checkpoint
 from gluonvision.runs.config import TrainConfig
@@ -98,7 +99,7 @@ class Evaluation:
         if backend.rank() == 0:
             for file in tqdm(images.images, unit="mask", desc="checking", leave=False):
                 mask = server_masks.mask_file(folder, file)
-                server_masks.check_mask(mask, images.meta, server_masks.image_size(file))
+                server_masks.check_mask(mask, images.meta, image_height_width(file))
         return folder
 
     def settings(self) -> dict[str, Any]:

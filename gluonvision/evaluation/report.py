@@ -1,10 +1,10 @@
-"""What an evaluation found: as a table, as JSON, as files in a folder."""
+"""The result of an evaluation as a table, as JSON, and as files in a folder."""
 
 import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +21,16 @@ IMAGES = "images.csv"
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Scores, and what they are the scores of.
+    """The scores of a model on a split of a data set.
 
-    ``name``: the model's. ``facts``: what else is written down (weights, split ...), as JSON can
-    hold it. ``files``: the images, in the order of ``scores.images``. ``intervals``: where they
-    were asked for.
+    Args:
+        name: the model.
+        split: the split.
+        meta: the classes of the data set.
+        scores: the scores.
+        files: the images, in the order of ``scores.images``.
+        facts: further facts to record, such as the weights, as JSON types.
+        intervals: confidence intervals, if they were computed.
     """
 
     name: str
@@ -38,12 +43,20 @@ class Report:
 
     @property
     def title(self) -> str:
-        """What was judged on what."""
+        """The model, the data set and the split."""
         return f"{self.name} on {self.meta.name} {self.split}"
 
 
 class Column(NamedTuple):
-    """A score of classes: its name in words and in JSON, its mean's there, and the values."""
+    """One score of all classes.
+
+    Args:
+        title: name of the score in tables.
+        key: name of the score in JSON.
+        mean_key: name of its mean in JSON.
+        values: the score of each class, NaN if absent.
+        mean: the mean over the classes.
+    """
 
     title: str
     key: str
@@ -53,7 +66,14 @@ class Column(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """Pixels of one class that were taken for another, and their share (0-1) of the class's."""
+    """One class mistaken for another.
+
+    Args:
+        label: class id of the label.
+        predicted: class id of the prediction.
+        pixels: number of such pixels.
+        share: their fraction (0-1) of the pixels with this label.
+    """
 
     label: int
     predicted: int
@@ -62,8 +82,8 @@ class Confusion(NamedTuple):
 
 
 def columns(scores: SegmentationScores) -> list[Column]:
-    """The scores that each class has."""
-    found = [
+    """List the scores that are computed per class."""
+    listed = [
         Column("IoU", "iou", "mean_iou", scores.class_iou, scores.mean_iou),
         Column(
             "accuracy", "accuracy", "mean_accuracy", scores.class_accuracy, scores.mean_accuracy
@@ -72,47 +92,47 @@ def columns(scores: SegmentationScores) -> list[Column]:
     ]
     boundary, mean = scores.class_boundary_iou, scores.mean_boundary_iou
     if boundary is not None and mean is not None:
-        found.append(Column("boundary IoU", "boundary_iou", "mean_boundary_iou", boundary, mean))
-    return found
+        listed.append(Column("boundary IoU", "boundary_iou", "mean_boundary_iou", boundary, mean))
+    return listed
 
 
 def most_confused(scores: SegmentationScores, number: int) -> list[Confusion]:
-    """The pairs of classes that cost the most pixels, most first."""
+    """List the pairs of classes with the most confused pixels, largest first."""
     wrong = scores.confusion.copy()
     np.fill_diagonal(wrong, 0)
     labelled = scores.confusion.sum(1)
     order = np.argsort(-wrong, axis=None, kind="stable")[:number]
-    pairs = [divmod(int(place), len(wrong)) for place in order]
+    pairs = [divmod(int(index), len(wrong)) for index in order]
     return [
-        Confusion(t, p, int(wrong[t, p]), float(wrong[t, p] / labelled[t]))
-        for t, p in pairs
-        if wrong[t, p]
+        Confusion(label, predicted, int(count), float(count / labelled[label]))
+        for label, predicted in pairs
+        if (count := wrong[label, predicted])
     ]
 
 
 def to_text(report: Report) -> str:
-    """A table of the classes, and the scores of all together."""
+    """Format the scores of each class as a table, and the overall scores."""
     scores, names = report.scores, report.meta.classes
     width = max(map(len, [*names, "class"]))
     shown = columns(scores)
-    limits = report.intervals
+    intervals = report.intervals
     head = f"{'class':<{width}}" + "".join(f"{column.title:>14}" for column in shown)
-    lines = [head + (f"{_confidence(limits):>18}" if limits else "")]
+    lines = [head + (f"{_confidence(intervals):>18}" if intervals else "")]
     for label, name in enumerate(names):
         if math.isnan(scores.class_iou[label]):
             lines.append(f"{name:<{width}}{'absent':>14}")
             continue
-        row = "".join(f"{_three(column.values[label]):>14}" for column in shown)
-        ends = f"{_range(limits.class_iou[label]):>18}" if limits else ""
-        lines.append(f"{name:<{width}}{row}{ends}")
+        row = "".join(f"{_rounded(column.values[label]):>14}" for column in shown)
+        interval = f"{_range(intervals.class_iou[label]):>18}" if intervals else ""
+        lines.append(f"{name:<{width}}{row}{interval}")
     return "\n".join([*lines, _summary(report)])
 
 
 def _summary(report: Report) -> str:
     scores = report.scores
-    limits = f" ({_range(report.intervals.mean_iou)})" if report.intervals else ""
+    interval = f" ({_range(report.intervals.mean_iou)})" if report.intervals else ""
     parts = [
-        f"mIoU {scores.mean_iou:.4f}{limits}",
+        f"mIoU {scores.mean_iou:.4f}{interval}",
         f"pixel accuracy {scores.pixel_accuracy:.4f}",
         f"mean accuracy {scores.mean_accuracy:.4f}",
         f"frequency-weighted IoU {scores.frequency_weighted_iou:.4f}",
@@ -123,22 +143,22 @@ def _summary(report: Report) -> str:
     return f"{report.title}, {len(report.files)} images: {', '.join(parts)}"
 
 
-def _confidence(limits: Intervals) -> str:
-    return f"IoU, {100 * limits.confidence:.0f} %"
+def _confidence(intervals: Intervals) -> str:
+    return f"IoU, {100 * intervals.confidence:.0f} %"
 
 
-def _three(value: float) -> str:
+def _rounded(value: float) -> str:
     return "absent" if math.isnan(value) else f"{value:.3f}"
 
 
-def _range(ends) -> str:
-    low, high = ends
+def _range(interval: Sequence[float] | np.ndarray) -> str:
+    low, high = interval
     return "absent" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
 
 
 def to_json(report: Report) -> str:
-    """Everything but the confusion matrix; null for what is absent."""
-    scores, limits = report.scores, report.intervals
+    """Format everything except the confusion matrix as JSON; absent values are null."""
+    scores, intervals = report.scores, report.intervals
     labelled, predicted = scores.confusion.sum(1), scores.confusion.sum(0)
     shown = columns(scores)
     means = {column.mean_key: _number(column.mean) for column in shown}
@@ -151,14 +171,14 @@ def to_json(report: Report) -> str:
         **means,
         "pixel_accuracy": _number(scores.pixel_accuracy),
         "frequency_weighted_iou": _number(scores.frequency_weighted_iou),
-        "intervals": _intervals(limits) if limits else None,
+        "intervals": _intervals(intervals) if intervals else None,
         "classes": [
             {
                 "name": name,
                 **{column.key: _number(column.values[i]) for column in shown},
                 **(
-                    {"iou_interval": [_number(end) for end in limits.class_iou[i]]}
-                    if limits
+                    {"iou_interval": [_number(end) for end in intervals.class_iou[i]]}
+                    if intervals
                     else {}
                 ),
                 "labelled_pixels": int(labelled[i]),
@@ -170,11 +190,11 @@ def to_json(report: Report) -> str:
     return json.dumps(content, indent=2, default=str) + "\n"
 
 
-def _intervals(limits: Intervals) -> dict[str, Any]:
+def _intervals(intervals: Intervals) -> dict[str, Any]:
     return {
-        "confidence": limits.confidence,
-        "resamples": limits.resamples,
-        "mean_iou": [_number(end) for end in limits.mean_iou],
+        "confidence": intervals.confidence,
+        "resamples": intervals.resamples,
+        "mean_iou": [_number(end) for end in intervals.mean_iou],
     }
 
 
@@ -183,7 +203,7 @@ def _number(value: float) -> float | None:
 
 
 def confusion_csv(report: Report) -> str:
-    """Pixels by label (row) and prediction (column), with the classes' names."""
+    """Format the confusion matrix as CSV: a row per label, a column per prediction."""
     rows = [["label \\ prediction", *report.meta.classes]]
     rows += [
         [name, *row] for name, row in zip(report.meta.classes, report.scores.confusion.tolist())
@@ -192,7 +212,7 @@ def confusion_csv(report: Report) -> str:
 
 
 def images_csv(report: Report) -> str:
-    """Each image's own mIoU and pixel accuracy; empty cells where nothing is labelled."""
+    """Format the mIoU and pixel accuracy of each image as CSV; empty for unlabelled images."""
     iou, accuracy = image_scores(report.scores)
     rows = [
         [file, *("" if math.isnan(v) else f"{v:.6f}" for v in pair)]
@@ -202,35 +222,48 @@ def images_csv(report: Report) -> str:
 
 
 def image_scores(scores: SegmentationScores) -> tuple[np.ndarray, np.ndarray]:
-    """mIoU and pixel accuracy of each image: (number,) float64, NaN where nothing is labelled."""
+    """Compute the mIoU and pixel accuracy of each image.
+
+    Returns:
+        Two float64 arrays (num_images,), with NaN for unlabelled images.
+
+    Raises:
+        ValueError: if the evaluation kept no scores per image.
+    """
     if scores.images is None or scores.image_iou is None:
-        raise ValueError("scores of images were not kept: evaluate(..., per_image=True)")
-    hit, labelled = scores.images[:, 0].sum(1), scores.images[:, 1].sum(1)
-    return scores.image_iou, np.where(labelled > 0, hit / np.maximum(labelled, 1), np.nan)
+        raise ValueError("scores per image are missing; compute them with per_image=True")
+    correct, labelled = scores.images[:, 0].sum(1), scores.images[:, 1].sum(1)
+    return scores.image_iou, np.where(labelled > 0, correct / np.maximum(labelled, 1), np.nan)
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write what an evaluation leaves, each file whole or not at all; ``SCORES`` comes last.
+    """Write the files of an evaluation, ``SCORES`` last.
 
-    Files of an earlier evaluation that this one has none of are removed: they would be taken for
-    its own. Where there was no earlier one they are the user's, and stay. Text is UTF-8, but for
-    names of files, which are what the disk has.
+    Each file only appears once it is complete. Files of an earlier evaluation that the new one
+    does not replace are removed, since they would seem to belong to it. Other files are kept.
+
+    Args:
+        folder: the folder, created if needed.
+        files: content by file name. Text is written as UTF-8; names of images that are not valid
+            UTF-8 keep their bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = {CONFUSION, FIGURE, PAGE, IMAGES} if _has_scores(folder) else set()
+    previous = {CONFUSION, FIGURE, PAGE, IMAGES} if _has_scores(folder) else set()
     for name in sorted(files, key=lambda name: name == SCORES):
         with atomic.replacing(folder / name) as file:
             content = files[name]
             if isinstance(content, str):
                 content = content.encode(errors="surrogateescape")
             file.write(content)
-    for name in earlier - files.keys():
+    for name in previous - files.keys():
         (folder / name).unlink(missing_ok=True)
 
 
 def _has_scores(folder: Path) -> bool:
     path = folder / SCORES
-    return path.is_file() and '"frequency_weighted_iou"' in path.read_text(errors="replace")
+    if not path.is_file():
+        return False
+    return '"frequency_weighted_iou"' in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _csv(rows: list[list]) -> str:

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing else: scores, confusions, the worst images."""
+"""An evaluation as a self-contained HTML page: scores, confusions and the worst images."""
 
 import base64
 import math
@@ -15,7 +15,7 @@ from gluonvision.plots.page import document, image_data_uri, swatch, text
 from gluonvision.plots.prediction_grid import error_map, fit_to_panel
 from gluonvision.utils import overlay
 
-WORST, _PAIRS = 8, 12
+NUM_WORST, _NUM_CONFUSIONS = 8, 12
 _HEADINGS = ("image", "label", "prediction", "errors")
 _STYLE = """
 .scores { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1.2rem 0; padding: 0;
@@ -40,23 +40,39 @@ _STYLE = """
 
 
 class Sample(NamedTuple):
-    """An image to show: its number in ``Report.files``, and what was made of it."""
+    """An image to show on the page.
+
+    Args:
+        number: its index in ``Report.files``.
+        image: uint8 array (H, W, 3), RGB.
+        label: array (H, W), class ids, -1 for ignored pixels.
+        predicted: array (H, W), class ids.
+    """
 
     number: int
-    image: np.ndarray  # uint8 (H, W, 3)
-    label: np.ndarray  # (H, W), -1 ignored
+    image: np.ndarray
+    label: np.ndarray
     predicted: np.ndarray
 
 
-def worst_images(report: Report, number: int = WORST) -> list[int]:
-    """The images with the lowest mIoU of their own, worst first, as numbers in ``files``."""
+def worst_images(report: Report, number: int = NUM_WORST) -> list[int]:
+    """List the images with the lowest mIoU, worst first, as indices into ``report.files``."""
     iou, _ = image_scores(report.scores)
     order = np.argsort(iou, kind="stable")  # NaN comes last
     return [int(i) for i in order[:number] if not math.isnan(iou[i])]
 
 
 def to_html(report: Report, samples: Sequence[Sample], figure: bytes) -> str:
-    """The page's text. ``figure``: the confusion matrix as PNG."""
+    """Write the page.
+
+    Args:
+        report: the evaluation.
+        samples: the images to show.
+        figure: the confusion matrix, drawn as PNG.
+
+    Returns:
+        The page as HTML.
+    """
     body = [
         _head(report),
         _totals(report),
@@ -79,9 +95,9 @@ def _head(report: Report) -> str:
 
 
 def _totals(report: Report) -> str:
-    scores, limits = report.scores, report.intervals
+    scores, intervals = report.scores, report.intervals
     values = [
-        ("mIoU", scores.mean_iou, limits.mean_iou if limits else None),
+        ("mIoU", scores.mean_iou, intervals.mean_iou if intervals else None),
         ("pixel accuracy", scores.pixel_accuracy, None),
         ("mean accuracy", scores.mean_accuracy, None),
         ("frequency-weighted IoU", scores.frequency_weighted_iou, None),
@@ -90,7 +106,8 @@ def _totals(report: Report) -> str:
     if scores.mean_boundary_iou is not None:
         values.append(("boundary IoU", scores.mean_boundary_iou, None))
     items = [
-        f"<li><b>{_percent(value)}</b>{name}{_ends(ends)}</li>" for name, value, ends in values
+        f"<li><b>{_percent(value)}</b>{name}{_interval(interval)}</li>"
+        for name, value, interval in values
     ]
     return f'<ul class="scores">{"".join(items)}</ul>'
 
@@ -103,9 +120,9 @@ def _classes(report: Report) -> str:
     present = np.flatnonzero(~np.isnan(report.scores.class_iou))
     rows = [_class_row(report, int(i), float(shares[i])) for i in present]
     return (
-        f'<h2>Classes</h2><p class="soft">In percent.{_what_intervals_are(report.intervals)}</p>'
+        f'<h2>Classes</h2><p class="soft">In percent.{_explain_intervals(report.intervals)}</p>'
         '<div class="wide"><table class="numbers"><tr><th>class</th><th></th>'
-        f'{heads}<th class="count">of the pixels</th></tr>{"".join(rows)}</table></div>'
+        f'{heads}<th class="count">share of pixels</th></tr>{"".join(rows)}</table></div>'
         f"{_absent(report)}"
     )
 
@@ -117,40 +134,40 @@ def _absent(report: Report) -> str:
     if not names:
         return ""
     listed = text(", ".join(names))
-    return f'<p class="soft">Absent, in neither label nor prediction: {listed}.</p>'
+    return f'<p class="soft">Absent from labels and predictions: {listed}.</p>'
 
 
-def _what_intervals_are(limits: Intervals | None) -> str:
-    if limits is None:
+def _explain_intervals(intervals: Intervals | None) -> str:
+    if intervals is None:
         return ""
     return (
-        f" A line on a bar is the interval that holds the IoU with {100 * limits.confidence:.0f} % "
-        f"confidence, from {limits.resamples} resamples of the images."
+        f" The line on a bar is the {100 * intervals.confidence:.0f} % confidence interval of the "
+        f"IoU, from {intervals.resamples} resamples of the images."
     )
 
 
 def _class_row(report: Report, label: int, share: float) -> str:
     name = f"<td>{swatch(report.meta.palette[label])}{text(report.meta.classes[label])}</td>"
     shown = columns(report.scores)
-    ends = report.intervals.class_iou[label] if report.intervals else None
+    interval = report.intervals.class_iou[label] if report.intervals else None
     cells = "".join(f'<td class="count">{_percent(c.values[label])}</td>' for c in shown)
     return (
-        f"<tr>{name}<td>{_bar(shown[0].values[label], ends)}</td>{cells}"
+        f"<tr>{name}<td>{_bar(shown[0].values[label], interval)}</td>{cells}"
         f'<td class="count">{_percent(share, 2)}</td></tr>'
     )
 
 
-def _bar(value: float, ends: np.ndarray | None) -> str:
+def _bar(value: float, interval: np.ndarray | None) -> str:
     line = ""
-    if ends is not None and not np.isnan(ends).any():
-        low, high = 100 * ends
+    if interval is not None and not np.isnan(interval).any():
+        low, high = 100 * interval
         line = f'<i style="left:{low:.2f}%;width:{high - low:.2f}%"></i>'
     bar = f'<span class="bar" style="width:{100 * value:.2f}%"></span>'
     return f'<span class="track">{bar}{line}</span>'
 
 
 def _confusions(report: Report) -> str:
-    pairs = most_confused(report.scores, _PAIRS)
+    pairs = most_confused(report.scores, _NUM_CONFUSIONS)
     if not pairs:
         return ""
     names, palette = report.meta.classes, report.meta.palette
@@ -162,8 +179,9 @@ def _confusions(report: Report) -> str:
         for pair in pairs
     ]
     return (
-        '<h2>Most confused</h2><p class="soft">By pixels; the share is of the label\'s.</p>'
-        '<table class="numbers"><tr><th>label</th><th>taken for</th><th class="count">share</th>'
+        '<h2>Most confused</h2><p class="soft">Sorted by pixels. The share is the fraction '
+        "of the label's pixels.</p>"
+        '<table class="numbers"><tr><th>label</th><th>predicted as</th><th class="count">share</th>'
         f'<th class="count">pixels</th></tr>{"".join(rows)}</table>'
     )
 
@@ -180,8 +198,8 @@ def _worst(report: Report, samples: Sequence[Sample]) -> str:
     if not samples:
         return ""
     return (
-        '<h2>Worst images</h2><p class="soft">By the mIoU of each image alone. Wrong pixels are '
-        "red, ignored ones grey.</p>" + "".join(_sample(report, sample) for sample in samples)
+        '<h2>Worst images</h2><p class="soft">The images with the lowest mIoU. Wrong pixels are '
+        "red, ignored pixels grey.</p>" + "".join(_sample(report, sample) for sample in samples)
     )
 
 
@@ -192,22 +210,22 @@ def _sample(report: Report, sample: Sample) -> str:
         f"{name}: mIoU {_percent(iou[sample.number])}, pixel accuracy "
         f"{_percent(accuracy[sample.number])}"
     )
-    pictures = (
+    panels: tuple[Image.Image | np.ndarray, ...] = (
         sample.image,
         overlay(sample.image, sample.label, report.meta, alpha=0.65, legend=False),
         overlay(sample.image, sample.predicted, report.meta, alpha=0.65, legend=False),
         error_map(sample.image, sample.label, sample.predicted),
     )
-    panels = "".join(
-        f'<figure><img src="{_panel(picture)}" alt=""><figcaption>{heading}</figcaption></figure>'
-        for picture, heading in zip(pictures, _HEADINGS)
+    figures = "".join(
+        f'<figure><img src="{_data_uri(panel)}" alt=""><figcaption>{heading}</figcaption></figure>'
+        for panel, heading in zip(panels, _HEADINGS)
     )
-    return f'<section class="worst"><p>{caption}</p><div class="row">{panels}</div></section>'
+    return f'<section class="worst"><p>{caption}</p><div class="row">{figures}</div></section>'
 
 
-def _panel(picture) -> str:
-    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    return image_data_uri(fit_to_panel(picture), 85)
+def _data_uri(image: Image.Image | np.ndarray) -> str:
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    return image_data_uri(fit_to_panel(image), 85)
 
 
 def _short(path: Path) -> str:
@@ -218,7 +236,7 @@ def _percent(value: float, digits: int = 1) -> str:
     return "absent" if math.isnan(value) else f"{100 * value:.{digits}f}"
 
 
-def _ends(ends: tuple[float, float] | None) -> str:
-    if ends is None or math.isnan(ends[0]):
+def _interval(interval: tuple[float, float] | None) -> str:
+    if interval is None or math.isnan(interval[0]):
         return ""
-    return f"<br>{_percent(ends[0])} to {_percent(ends[1])}"
+    return f"<br>{_percent(interval[0])} to {_percent(interval[1])}"

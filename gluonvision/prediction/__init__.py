@@ -1,1 +1,1 @@
-"""Images in, masks out: single images, folders, videos and images of any size."""
+"""Predict masks for single images, folders, videos and images of any size."""

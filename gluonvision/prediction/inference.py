@@ -1,30 +1,38 @@
-"""Scores of every pixel of an image: whole or in windows, at several scales, with its mirror."""
+"""Predict the class scores of every pixel: whole images or windows, several scales, mirrored."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
 from gluonvision.backend import F, array, as_numpy, device_and_dtype, predicted_classes, preprocess
 from gluonvision.backend import evaluate as forward
 
+Window = tuple[slice, slice]  # rows and columns
+
 
 @dataclass(frozen=True)
 class Inference:
-    """How a net is asked about an image; by default once, about the whole image at its own size.
+    """Inference settings. By default, one forward pass over the whole image at its own size.
 
-    ``scales``: factors of the image's size, or of ``base_size``: the long side, in pixels, that a
-    scale of 1 gives. ``flip``: also ask about the mirror image. ``window``: the side of square
-    windows, in pixels, that are asked about one by one; no larger than the image, and moved back
-    from its edges, so that no padding is ever seen. ``stride``: their distance, as a share of
-    ``window``. ``batch_size``: images of one size, or windows, a forward pass.
+    Args:
+        scales: factors by which the image is resized. The probabilities of all scales are
+            averaged.
+        flip: also predict the mirrored image, and average.
+        window: side of square windows, in pixels. Windows never leave the image, so the net sees
+            no padding; where windows overlap, their probabilities are averaged. By default, the
+            whole image is one window.
+        stride: distance between windows, as a fraction of ``window``.
+        batch_size: number of images of the same size, or of windows, per forward pass.
+        base_size: length of the longer side at scale 1, in pixels. By default, the image's own.
+        gluoncv: reproduce GluonCV's ``MultiEvalModel`` with its faults (docs/evaluation.md), to
+            compare with the scores that GluonCV published.
 
-    ``gluoncv``: repeat GluonCV's ``MultiEvalModel`` with its faults (docs/evaluation.md), for
-    scores to compare with those that it published.
-
-    Raises ValueError for values out of range.
+    Raises:
+        ValueError: if a value is out of range.
     """
 
     scales: Sequence[float] = (1.0,)
@@ -35,128 +43,164 @@ class Inference:
     base_size: int | None = None
     gluoncv: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(self.scales))
         if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):
             raise ValueError(f"scales={self.scales}: expected one or more positive numbers")
         if not 0 < self.stride <= 1:
-            raise ValueError(f"stride={self.stride}: expected a share of the window, 0 to 1")
+            raise ValueError(f"stride={self.stride}: expected a fraction of the window, 0 to 1")
         for name in ("window", "batch_size", "base_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value}: expected 1 or more")
         if self.gluoncv and self.window is None:
-            raise ValueError("gluoncv: GluonCV always has windows; say window=480, its crop_size")
+            raise ValueError(
+                "gluoncv=True without a window: GluonCV always predicts in windows; add "
+                "window=480, its crop_size"
+            )
 
     @property
     def is_plain(self) -> bool:
-        """Whether the net's own scores are the answer."""
+        """Whether one forward pass gives the result, without averaging."""
         return self == Inference(batch_size=self.batch_size)
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """The (height, width) that each scale makes of an image."""
-        long = max(height, width)
-        targets = [math.ceil((self.base_size or long) * scale) for scale in self.scales]
-        return [(_part(height, t, long), _part(width, t, long)) for t in targets]
+        """Compute the (height, width) of an image at each scale."""
+        long_side = max(height, width)
+        targets = [math.ceil((self.base_size or long_side) * scale) for scale in self.scales]
+        return [
+            (_scaled(height, target, long_side), _scaled(width, target, long_side))
+            for target in targets
+        ]
 
 
-def _part(side, target, long):
-    return max(1, int(side * target / long + 0.5))
+def _scaled(side: int, target: int, long_side: int) -> int:
+    return max(1, int(side * target / long_side + 0.5))
 
 
-def class_scores(net, image: np.ndarray, inference: Inference | None = None) -> np.ndarray:
-    """What a net gives for every pixel and class: uint8 (H, W, C) to float32 (nclass, H, W).
+def class_scores(net: Any, image: np.ndarray, inference: Inference | None = None) -> np.ndarray:
+    """Compute a net's scores for every class and pixel of an image.
 
-    By default its own scores; with scales, mirror or windows the mean of the probabilities (softmax
-    of scores) that each of them gives. Raises ValueError for what is no image.
+    Args:
+        net: a segmentation net.
+        image: uint8 array (H, W, 3), RGB.
+        inference: scales, mirroring and windows.
+
+    Returns:
+        float32 array (num_classes, H, W): the net's logits with default settings, the mean of the
+        softmax probabilities with any others.
+
+    Raises:
+        ValueError: if the image has another shape or type.
     """
     images = checked_image(image)[None]
-    return as_numpy(_scores_of(net, images, inference or Inference()))[0].astype(
-        np.float32, copy=False
-    )
+    scores = as_numpy(_class_scores(net, images, inference or Inference()))
+    return scores[0].astype(np.float32, copy=False)
 
 
-def predict(net, image: np.ndarray, inference: Inference | None = None) -> np.ndarray:
-    """The class of every pixel, the highest of ``class_scores``: int32 (H, W)."""
+def predict(net: Any, image: np.ndarray, inference: Inference | None = None) -> np.ndarray:
+    """Predict the class of every pixel, the one with the highest ``class_scores``.
+
+    Args:
+        net: a segmentation net.
+        image: uint8 array (H, W, 3), RGB.
+        inference: scales, mirroring and windows.
+
+    Returns:
+        int32 array (H, W), class ids.
+
+    Raises:
+        ValueError: if the image has another shape or type.
+    """
     return predict_batch(net, [checked_image(image)], inference)[0]
 
 
 def predict_batch(
-    net, images: Sequence[np.ndarray], inference: Inference | None = None
+    net: Any, images: Sequence[np.ndarray], inference: Inference | None = None
 ) -> list[np.ndarray]:
-    """``predict`` for several images; neighbours of one size share a forward pass."""
+    """Predict several images as ``predict`` does, in batches of consecutive images of one size."""
     inference = inference or Inference()
+    batch_size = inference.batch_size if inference.window is None else 1
     masks: list[np.ndarray] = []
     for _, group in groupby(images, np.shape):
-        same = list(group)
-        number = inference.batch_size if inference.window is None else 1
-        for first in range(0, len(same), number):
-            masks.extend(_predict_same_size(net, np.stack(same[first : first + number]), inference))
+        same_size = list(group)
+        for first in range(0, len(same_size), batch_size):
+            batch = np.stack(same_size[first : first + batch_size])
+            masks.extend(_predict_same_size(net, batch, inference))
     return masks
 
 
-def checked_image(image) -> np.ndarray:
-    """An image, or a Pillow image, as uint8 (H, W, C); ValueError for anything else."""
+def checked_image(image: Any) -> np.ndarray:
+    """Return an image (an array or a Pillow image) as uint8 (H, W, C).
+
+    Raises:
+        ValueError: if it is of another type or shape.
+    """
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or not image.size:
         raise ValueError(
-            f"image: {image.dtype} {image.shape}, expected uint8 (H, W, C), one image with pixel "
-            "values 0 to 255; a grey one becomes RGB by Pillow's convert('RGB')"
+            f"image: {image.dtype} {image.shape}, expected one image as uint8 (H, W, 3) with "
+            "values 0 to 255; convert grey images to RGB with Pillow's convert('RGB')"
         )
     return image
 
 
-def _predict_same_size(net, images, inference):
-    """Classes (N, H, W) of images (N, H, W, C) of one size."""
+def _predict_same_size(net: Any, images: np.ndarray, inference: Inference) -> np.ndarray:
+    """Classes (N, H, W) of images (N, H, W, C)."""
     if inference.is_plain:
         return predicted_classes(net, preprocess(images, *device_and_dtype(net)))
-    return as_numpy(F.argmax(_scores_of(net, images, inference), 1)).astype(np.int32)
+    return as_numpy(F.argmax(_class_scores(net, images, inference), 1)).astype(np.int32)
 
 
-def _scores_of(net, images, inference):
-    """Scores (N, nclass, H, W) on the net's device of images (N, H, W, C) of one size."""
+def _class_scores(net: Any, images: np.ndarray, inference: Inference) -> Any:
+    """Scores (N, num_classes, H, W), on the net's device, of images (N, H, W, C)."""
     x = preprocess(images, *device_and_dtype(net))
     if inference.is_plain:
-        return _forward(net, x)
+        return _logits(net, x)
     height, width = x.shape[2:]
-    total = None
+    total: Any = None
     for size in inference.sizes(height, width):
         scores = _resized(_windowed(net, _resized(x, *size), inference), height, width)
         total = scores if total is None else total + scores
     return total if inference.gluoncv else total / len(inference.scales)
 
 
-def _windowed(net, x, inference):
+def _windowed(net: Any, x: Any, inference: Inference) -> Any:
+    """Probabilities, averaged where windows overlap."""
     if inference.window is None:
-        return _both_ways(net, x, inference)
+        return _probabilities(net, x, inference)
     height, width = x.shape[2:]
     if inference.gluoncv:
         x = _padded(net, x, inference.window)
-    total, counts = None, np.zeros((1, 1, *x.shape[2:]), np.float32)
-    for places in _in_batches(_windows(*x.shape[2:], inference), inference):
-        # GluonCV's last windows reach over the edge, and are filled up.
-        parts = [x[:, :, rows, columns] for rows, columns in places]
-        if inference.gluoncv:
-            parts = [_padded(net, part, inference.window) for part in parts]
-        scores = _both_ways(net, F.concat(*parts, dim=0), inference)
+    padded_height, padded_width = x.shape[2:]
+    num_images, (device, _) = len(x), device_and_dtype(net)
+    total: Any = None
+    counts = np.zeros((1, 1, padded_height, padded_width), np.float32)
+    all_windows = _windows(padded_height, padded_width, inference)
+    for windows in _batches(all_windows, inference.batch_size):
+        crops = [x[:, :, rows, columns] for rows, columns in windows]
+        if inference.gluoncv:  # its last windows reach over the edge and are padded
+            crops = [_padded(net, crop, inference.window) for crop in crops]
+        scores = _probabilities(net, F.concat(*crops, dim=0), inference)
         if total is None:
-            shape = (len(x), scores.shape[1], *x.shape[2:])
-            total = array(np.zeros(shape, np.float32), device_and_dtype(net)[0])
-        for number, (rows, columns) in enumerate(places):
+            shape = (num_images, scores.shape[1], padded_height, padded_width)
+            total = array(np.zeros(shape, np.float32), device)
+        for i, (rows, columns) in enumerate(windows):
             high, wide = rows.stop - rows.start, columns.stop - columns.start
-            part = scores[number * len(x) : (number + 1) * len(x), :, :high, :wide]
-            total[:, :, rows, columns] += part
+            own = scores[i * num_images : (i + 1) * num_images, :, :high, :wide]
+            total[:, :, rows, columns] += own
             counts[:, :, rows, columns] += 1
-    return (total / array(counts, device_and_dtype(net)[0]))[:, :, :height, :width]
+    return (total / array(counts, device))[:, :, :height, :width]
 
 
-def _windows(height, width, inference):
-    """The windows of an image as (rows, columns), slices."""
-    rows, columns = (_places(length, inference) for length in (height, width))
+def _windows(height: int, width: int, inference: Inference) -> list[Window]:
+    rows, columns = (_window_slices(length, inference) for length in (height, width))
     return [(row, column) for row in rows for column in columns]
 
 
-def _places(length, inference):
+def _window_slices(length: int, inference: Inference) -> list[slice]:
+    """The windows along one side of an image."""
+    assert inference.window is not None
     window, step = min(inference.window, length), max(1, int(inference.window * inference.stride))
     starts = [step * i for i in range(math.ceil((length - window) / step) + 1)]
     if not inference.gluoncv:
@@ -164,39 +208,39 @@ def _places(length, inference):
     return [slice(start, min(start + window, length)) for start in starts]
 
 
-def _in_batches(items, inference):
-    return (items[i : i + inference.batch_size] for i in range(0, len(items), inference.batch_size))
+def _batches(windows: list[Window], batch_size: int) -> Iterator[list[Window]]:
+    return (windows[i : i + batch_size] for i in range(0, len(windows), batch_size))
 
 
-def _both_ways(net, x, inference):
-    """Probabilities of the image, or the mean of its and its mirror's."""
-    scores = [_forward(net, x)]
+def _probabilities(net: Any, x: Any, inference: Inference) -> Any:
+    """Softmax probabilities of ``x``, averaged with those of its mirror image if asked for."""
+    logits = [_logits(net, x)]
     if inference.flip:
-        scores.append(F.flip(_forward(net, F.flip(x, axis=3)), axis=3))
+        logits.append(F.flip(_logits(net, F.flip(x, axis=3)), axis=3))
     if inference.gluoncv:
-        return F.exp(sum(scores))
-    return sum(F.softmax(score, axis=1) for score in scores) / len(scores)
+        return F.exp(sum(logits))
+    return sum(F.softmax(each, axis=1) for each in logits) / len(logits)
 
 
-def _forward(net, x):
-    scores = forward(net, x)
-    # An auxiliary head's scores come second.
-    scores = scores[0] if isinstance(scores, tuple | list) else scores
-    return F.cast(scores, dtype="float32")
+def _logits(net: Any, x: Any) -> Any:
+    """The float32 logits of the main head; an auxiliary head's come second."""
+    output = forward(net, x)
+    logits = output[0] if isinstance(output, tuple | list) else output
+    return F.cast(logits, dtype="float32")
 
 
-def _resized(x, height, width):
+def _resized(x: Any, height: int, width: int) -> Any:
     if tuple(x.shape[2:]) == (height, width):
         return x
     return F.contrib.BilinearResize2D(x, height=height, width=width)
 
 
-def _padded(net, x, least):
-    """With black pixels below and on the right, where a side is shorter than ``least``."""
+def _padded(net: Any, x: Any, min_side: int) -> Any:
+    """Pad with black pixels at the bottom and on the right, up to ``min_side`` pixels."""
     for axis in (2, 3):
-        if x.shape[axis] < least:
-            number, channels, height, width = x.shape
-            size = (least - height, width) if axis == 2 else (height, least - width)
-            black = np.zeros((number, *size, channels), np.uint8)
+        if x.shape[axis] < min_side:
+            num_images, channels, height, width = x.shape
+            size = (min_side - height, width) if axis == 2 else (height, min_side - width)
+            black = np.zeros((num_images, *size, channels), np.uint8)
             x = F.concat(x, preprocess(black, *device_and_dtype(net)), dim=axis)
     return x

@@ -1,4 +1,4 @@
-"""Masks of any size, written some rows at a time: PNG, or tiled TIFF, with their palette."""
+"""Write masks of any size by blocks of rows, as PNG or tiled TIFF with a palette."""
 
 import struct
 import zlib
@@ -10,107 +10,126 @@ import numpy as np
 
 from gluonvision.data.meta import Meta
 from gluonvision.plots.masks import file_palette, palette_indices
+from gluonvision.prediction.large_png import PNG_SIGNATURE, png_chunk
+from gluonvision.prediction.large_tiff import TIFF_SUFFIXES
 from gluonvision.utils import atomic
 
-TIFF = (".tif", ".tiff")
-NOTE = "gluonvision"  # the keyword of a PNG's note
+NOTE_KEYWORD = "gluonvision"  # of the text chunk in PNG files
 _TILE = 256
-# GeoTIFF 1.1: pixel scale, tie points, transformation, keys with their numbers and texts.
-_GEOGRAPHIC = (33550, 33922, 34264, 34735, 34736, 34737)
-_BIG = 1 << 31  # pixels from which a TIFF's offsets may not fit into 32 bits
+# GeoTIFF 1.1: pixel scale, tie points, transformation, and the keys with their numbers and texts.
+_GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
+_BIG_TIFF_PIXELS = 1 << 31  # from here on, offsets may exceed 32 bits
 
 
 def write_mask(
     path: Path,
-    parts: Iterable[np.ndarray],
-    size: tuple[int, int],
+    blocks: Iterable[np.ndarray],
+    height_width: tuple[int, int],
     meta: Meta,
     note: str = "",
-    place: Sequence[tuple] = (),
+    geo_tags: Sequence[tuple] = (),
 ) -> None:
-    """Write a mask of ``size`` (height, width) from its rows, int (n, width), from above.
+    """Write a mask block by block; the file only appears once it is complete.
 
-    As PNG or, by the file's ending, as TIFF. ``note``: a text kept in the file; ``place``: a TIFF's
-    tags from ``geographic_tags``. The file appears when it is whole, or not at all.
+    Args:
+        path: the file to write: TIFF if it ends in ``.tif`` or ``.tiff``, otherwise PNG.
+        blocks: rows of the mask from top to bottom, int (n, width).
+        height_width: size of the whole mask, in pixels.
+        meta: the classes and their colours.
+        note: text to store in the file.
+        geo_tags: tags from ``geographic_tags``, for TIFF files.
     """
-    values, colours = (palette_indices(part, meta) for part in parts), file_palette(meta)
+    values, palette = (palette_indices(block, meta) for block in blocks), file_palette(meta)
     with atomic.replacing(path) as file:
-        if path.suffix.lower() in TIFF:
-            _write_tiff(file, values, size, colours, note, place)
+        if path.suffix.lower() in TIFF_SUFFIXES:
+            _write_tiff(file, values, height_width, palette, note, geo_tags)
         else:
-            _write_png(file, values, size, colours, note)
+            _write_png(file, values, height_width, palette, note)
 
 
 def geographic_tags(path: Path) -> list[tuple]:
-    """What says where on the earth a TIFF lies, as tifffile takes it; nothing of other files."""
-    if path.suffix.lower() not in TIFF:
+    """Read the tags that locate a GeoTIFF on the earth, in tifffile's form.
+
+    Returns:
+        The tags; an empty list for other files.
+    """
+    if path.suffix.lower() not in TIFF_SUFFIXES:
         return []
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as file:
             page: Any = file.pages[0]
-            tags = page.tags
-            found = [tags[code] for code in _GEOGRAPHIC if code in tags]
-            return [(tag.code, tag.dtype, tag.count, tag.value, True) for tag in found]
-    except tifffile.TiffFileError:  # another kind of picture by a TIFF's name
+            tags = [page.tags[code] for code in _GEO_TAGS if code in page.tags]
+            return [(tag.code, tag.dtype, tag.count, tag.value, True) for tag in tags]
+    except tifffile.TiffFileError:  # another format under a TIFF's name
         return []
 
 
-def _write_png(file: IO[bytes], parts, size, palette: np.ndarray, note: str) -> None:
-    height, width = size
-    file.write(b"\x89PNG\r\n\x1a\n")
-    _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0))
-    _write_chunk(file, b"PLTE", palette.tobytes())
+def _write_png(
+    file: IO[bytes],
+    blocks: Iterable[np.ndarray],
+    height_width: tuple[int, int],
+    palette: np.ndarray,
+    note: str,
+) -> None:
+    height, width = height_width
+    file.write(PNG_SIGNATURE)
+    file.write(png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)))
+    file.write(png_chunk(b"PLTE", palette.tobytes()))
     if note:
-        _write_chunk(file, b"tEXt", NOTE.encode() + b"\0" + note.encode("latin-1", "replace"))
+        text = NOTE_KEYWORD.encode() + b"\0" + note.encode("latin-1", "replace")
+        file.write(png_chunk(b"tEXt", text))
     stream = zlib.compressobj(6)
-    for part in parts:
-        # Each row begins with the number of its filter: none.
-        rows = np.pad(part, ((0, 0), (1, 0)))
+    for block in blocks:
+        # Each row starts with the number of its filter; 0 means no filter.
+        rows = np.pad(block, ((0, 0), (1, 0)))
         if packed := stream.compress(rows.tobytes()):
-            _write_chunk(file, b"IDAT", packed)
-    _write_chunk(file, b"IDAT", stream.flush())
-    _write_chunk(file, b"IEND", b"")
+            file.write(png_chunk(b"IDAT", packed))
+    file.write(png_chunk(b"IDAT", stream.flush()))
+    file.write(png_chunk(b"IEND", b""))
 
 
-def _write_chunk(file: IO[bytes], name: bytes, content: bytes) -> None:
-    checksum = zlib.crc32(name + content)
-    file.write(struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum))
-
-
-def _write_tiff(file: IO[bytes], parts, size, palette: np.ndarray, note: str, place) -> None:
+def _write_tiff(
+    file: IO[bytes],
+    blocks: Iterable[np.ndarray],
+    height_width: tuple[int, int],
+    palette: np.ndarray,
+    note: str,
+    geo_tags: Sequence[tuple],
+) -> None:
     import tifffile
 
+    height, width = height_width
     tifffile.imwrite(
         file,
-        _tiles(parts, size),
-        shape=size,
+        _tiles(blocks, height, width),
+        shape=height_width,
         dtype=np.uint8,
         photometric="palette",
         colormap=palette.T.astype(np.uint16) * 257,
         tile=(_TILE, _TILE),
         compression="zlib",
         maxworkers=1,
-        buffersize=1,  # else it waits for 256 MB of tiles
+        buffersize=1,  # by default, tifffile collects 256 MB of tiles before it writes them
         description=note or None,
         metadata=None,
-        extratags=place,
-        bigtiff=size[0] * size[1] >= _BIG,
+        extratags=geo_tags,
+        bigtiff=height * width >= _BIG_TIFF_PIXELS,
     )
 
 
-def _tiles(parts, size) -> Iterator[np.ndarray]:
-    height, width = size
-    across = -(-width // _TILE)
-    waiting = np.zeros((0, width), np.uint8)
-    parts, top = iter(parts), 0
-    while top < height:
-        count = min(_TILE, height - top)
-        while len(waiting) < count:
-            waiting = np.concatenate([waiting, next(parts)])
-        rows = np.zeros((_TILE, across * _TILE), np.uint8)
-        rows[:count, :width] = waiting[:count]
-        waiting, top = waiting[count:], top + count
-        for left in range(0, across * _TILE, _TILE):
+def _tiles(blocks: Iterable[np.ndarray], height: int, width: int) -> Iterator[np.ndarray]:
+    """Cut rows into tiles, from left to right and from top to bottom."""
+    num_columns = -(-width // _TILE)
+    pending = np.zeros((0, width), np.uint8)
+    blocks = iter(blocks)
+    for top in range(0, height, _TILE):
+        num_rows = min(_TILE, height - top)
+        while len(pending) < num_rows:
+            pending = np.concatenate([pending, next(blocks)])
+        rows = np.zeros((_TILE, num_columns * _TILE), np.uint8)
+        rows[:num_rows, :width] = pending[:num_rows]
+        pending = pending[num_rows:]
+        for left in range(0, num_columns * _TILE, _TILE):
             yield np.ascontiguousarray(rows[:, left : left + _TILE])

@@ -1,10 +1,10 @@
-"""Images in, masks and overlays out: a net together with what its classes are."""
+"""Segment images: ``Predictor`` holds a net and its classes, ``Prediction`` a result."""
 
 import copy
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from PIL import Image
@@ -14,21 +14,25 @@ from gluonvision.data.files.reading import picture_pixels, read_image
 from gluonvision.data.meta import Meta, get_meta
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.prediction.inference import Inference, class_scores, predict
-from gluonvision.prediction.large_read import rows_of
-from gluonvision.prediction.large_windows import LARGE, mask_parts
+from gluonvision.prediction.large_rows import rows_of_array
+from gluonvision.prediction.large_windows import is_large, mask_blocks
 from gluonvision.runs.artifacts import load_run, weights_of
 from gluonvision.utils import class_shares, get_mask, overlay
 
 PLAIN = Inference()
-Picture = str | os.PathLike | Image.Image | np.ndarray
+ImageLike = str | os.PathLike | Image.Image | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What a net sees in an image.
+    """The predicted classes of one image, ready to draw or to count.
 
-    ``image``: uint8 (H, W, 3), RGB, upright; ``mask``: int32 (H, W), classes of ``meta``;
-    ``scores``: float32 (num_class, H, W), where they were asked for.
+    Args:
+        image: uint8 array (H, W, 3), RGB, turned upright.
+        mask: int32 array (H, W), one class id per pixel.
+        meta: names and colours of the classes.
+        scores: float32 array (num_classes, H, W), only if ``Predictor`` was called with
+            ``scores=True``.
     """
 
     image: np.ndarray
@@ -38,32 +42,48 @@ class Prediction:
 
     def __repr__(self) -> str:
         height, width = self.mask.shape
-        found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in self.shares())
-        return f"<Prediction, {width}x{height}: {found}>"
+        classes = ", ".join(f"{name} {100 * share:.1f} %" for name, share in self.shares())
+        return f"<Prediction, {width}x{height}: {classes}>"
 
     def mask_image(self) -> Image.Image:
-        """The mask as the data set's own files have it: Pillow mode P, with its colours."""
+        """Convert the mask to a Pillow image of mode P, in the palette of the data set."""
         return get_mask(self.mask, self.meta)
 
     def overlay(self, alpha: float = 0.5, legend: bool = True) -> Image.Image:
-        """The image with its classes painted on and, below, named: Pillow mode RGB."""
+        """Paint the classes over the image.
+
+        Args:
+            alpha: opacity of the colours, from 0 (outlines only) to 1 (the image is hidden).
+            legend: add the names of the classes and their percentages below the image.
+
+        Returns:
+            A Pillow image of mode RGB.
+        """
         return overlay(self.image, self.mask, self.meta, alpha, legend)
 
     def shares(self) -> list[tuple[str, float]]:
-        """The classes found and the part (0-1) of the image that each has, largest first."""
+        """List the classes in the image with the fraction (0-1) they cover, largest first."""
         return class_shares(self.mask, self.meta)
 
 
 class Predictor:
-    """Segments images by a net: ``predictor("example.jpg").overlay().save("overlay.png")``.
+    """A net and its classes, ready to segment images.
 
-    ``dataset`` says what the net's classes are: a name, or the facts themselves. ``inference``:
-    scales, mirroring and windows. ``device``: ``backend.cpu()`` or ``backend.gpu(n)``; by
-    default the first GPU, or the CPU without one. ``precision``: 'fp32', 'bf16',
-    'fp16', 'int8' or 'auto': int8 on CPUs where it makes the net about twice as fast (some
-    0.2 % of pixels change), else fp32; see docs/prediction.md.
+    >>> predictor = Predictor.load("deeplabv3plus_mobilenet_v2_camvid")
+    >>> predictor("street.jpg").overlay().save("overlay.png")
 
-    Raises ValueError for arguments that do not fit.
+    Args:
+        net: a segmentation net.
+        dataset: the classes of the net: the name of a data set, or its ``Meta``.
+        inference: scales, mirroring and windows.
+        device: ``backend.cpu()`` or ``backend.gpu(n)``. By default, the first GPU, or the CPU if
+            there is none.
+        precision: "fp32", "bf16", "fp16", "int8" or "auto". "auto" is "int8" on CPUs where that
+            makes the net about twice as fast, which changes about 0.2 % of the pixels, and "fp32"
+            elsewhere. See docs/prediction.md.
+
+    Raises:
+        ValueError: if the data set or the precision is unknown.
     """
 
     def __init__(
@@ -80,12 +100,18 @@ class Predictor:
         self.net = backend.prepare_inference(net, precision)
 
     @classmethod
-    def load(cls, name_or_file: str | os.PathLike, **options) -> "Predictor":
-        """A published model by its name, or a run by its weights' file or its folder.
+    def load(cls, name_or_file: str | os.PathLike, **options: Any) -> "Predictor":
+        """Load a published model or a training run.
 
-        ``options``: ``inference``, ``device`` and ``precision``. Raises ValueError for an unknown
-        name and for files that do not fit, OSError for those that are not there, ``DownloadError``
-        where published weights are neither on this machine nor to be had.
+        Args:
+            name_or_file: the name of a published model (``list_models`` lists them), the folder of
+                a run, or a weights file in that folder.
+            options: ``inference``, ``device`` and ``precision`` of ``Predictor``.
+
+        Raises:
+            ValueError: if there is no model of this name, or the files do not fit the model.
+            OSError: if a file is missing.
+            DownloadError: if published weights are not on this machine and cannot be downloaded.
         """
         weights = weights_of(name_or_file)
         if weights is not None:
@@ -94,25 +120,42 @@ class Predictor:
         return cls(get_model(name, pretrained=True), dataset_of(name), **options)
 
     def with_classes(self, dataset: str | Meta) -> "Predictor":
-        """The same predictor under other names and colours of its classes."""
+        """Copy the predictor, with other names and colours for the same classes."""
         other = copy.copy(self)
         other.meta = get_meta(dataset)
         return other
 
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is a Sequence of str as well
+        self, image: ImageLike, scores: bool = False
+    ) -> Prediction: ...
+
+    @overload
+    def __call__(self, image: Sequence[ImageLike], scores: bool = False) -> list[Prediction]: ...
+
     def __call__(
-        self, image: Picture | Sequence[Picture], scores: bool = False
+        self, image: ImageLike | Sequence[ImageLike], scores: bool = False
     ) -> Prediction | list[Prediction]:
-        """The prediction for one image; a list of them for a list.
+        """Segment an image, or a list of images.
 
-        An image is a file's path, a Pillow image, or a uint8 array (H, W, 3), or (H, W) grey. From
-        16 million pixels on the mask is made of windows, in memory that does not grow with it.
-        ``scores``: keep the scores of all classes too (4 bytes a class and pixel).
+        Images with more than 16 million pixels are segmented in windows, to bound the memory of
+        the net. ``predict_large`` does not hold the image itself either.
 
-        Raises FileNotFoundError or ValueError, naming the file, for what is no image.
+        Args:
+            image: a file's path, a Pillow image, a uint8 array (H, W, 3) in RGB or (H, W) in grey,
+                or a list of these.
+            scores: keep the scores of all classes, 4 bytes per class and pixel.
+
+        Returns:
+            A prediction; a list of predictions for a list of images.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if a file is damaged or no image, or an array has another shape or type.
         """
         if isinstance(image, Sequence) and not isinstance(image, str):
-            return [self._predict(pixels_of(each), scores) for each in image]
-        return self._predict(pixels_of(image), scores)
+            return [self._predict(rgb_pixels(each), scores) for each in image]
+        return self._predict(rgb_pixels(image), scores)
 
     def _predict(self, pixels: np.ndarray, with_scores: bool) -> Prediction:
         if not with_scores:
@@ -123,36 +166,37 @@ class Predictor:
 
     def _mask(self, pixels: np.ndarray) -> np.ndarray:
         height, width = pixels.shape[:2]
-        if height * width <= LARGE or self.inference.window is not None:
+        if self.inference.window is not None or not is_large(height, width):
             return predict(self.net, pixels, self.inference)
-        parts = mask_parts(rows_of(pixels), self.classes_of_window, self.inference)
-        return np.concatenate([mask for _, mask in parts])
+        blocks = mask_blocks(rows_of_array(pixels), self.predict_window, self.inference)
+        return np.concatenate([mask for _, mask in blocks])
 
-    def classes_of_window(self, window: np.ndarray) -> np.ndarray:
-        """The mask of a part of an image that is seen whole: uint8 (H, W, 3) to int32 (H, W)."""
+    def predict_window(self, window: np.ndarray) -> np.ndarray:
+        """Segment one window of an image: uint8 (h, w, 3) to int32 (h, w)."""
         return predict(self.net, window, dataclasses.replace(self.inference, window=None))
 
 
-def pixels_of(image: Picture) -> np.ndarray:
-    """An image, as ``Predictor`` takes it, as uint8 (H, W, 3)."""
+def rgb_pixels(image: ImageLike) -> np.ndarray:
+    """Convert an image, as ``Predictor`` takes it, to uint8 (H, W, 3)."""
     if isinstance(image, str | os.PathLike):
         return read_image(image, deep=True)
     if isinstance(image, Image.Image):
         return picture_pixels(image, deep=True)
     array = np.asarray(image)
-    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= 4)
-    if array.dtype != np.uint8 or not fits or not array.size:
+    has_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= 4)
+    if array.dtype != np.uint8 or not has_shape or not array.size:
         raise ValueError(
-            f"image: {array.dtype} {array.shape}, expected uint8 (H, W, 3), RGB, values 0 to 255, "
-            "or (H, W), grey; or a file's path, or a Pillow image"
+            f"image: {array.dtype} {array.shape}, expected uint8 (H, W, 3) in RGB, or (H, W) in "
+            "grey, with values 0 to 255; a file's path or a Pillow image works too"
         )
     return picture_pixels(Image.fromarray(array.squeeze(2) if array.shape[2:] == (1,) else array))
 
 
-def device_named(name: str | None):
-    """A device by its name: 'cpu', 'gpu' (or 'cuda'), 'gpu:1'; None for None.
+def device_named(name: str | None) -> Any:
+    """Look up a device by name: "cpu", "gpu" (or "cuda"), or "gpu:1"; None for None.
 
-    Raises ValueError for another name, and for a GPU that is not there.
+    Raises:
+        ValueError: if the name is unknown, or there is no such GPU.
     """
     if name is None or name == "cpu":
         return None if name is None else backend.cpu()
@@ -161,11 +205,11 @@ def device_named(name: str | None):
         raise ValueError(f"device {name!r}: expected cpu, gpu or gpu:N")
     if int(number or 0) >= backend.num_gpus():
         raise ValueError(
-            f"device {name!r}: there are {backend.num_gpus()} GPUs that can be used here; "
-            "device cpu works everywhere"
+            f"device {name!r}: {backend.num_gpus()} GPUs are available; choose one of them "
+            "(numbers start at 0), or cpu"
         )
     return backend.gpu(int(number or 0))
 
 
-def _default_device():
+def _default_device() -> Any:
     return backend.gpu() if backend.num_gpus() else backend.cpu()

@@ -1,4 +1,4 @@
-"""Videos and webcams: their frames, and a video of overlays."""
+"""Read the frames of videos and webcams, and write videos of overlays."""
 
 import contextlib
 import os
@@ -11,42 +11,41 @@ import numpy as np
 from PIL import Image
 
 from gluonvision.data.meta import Meta
-from gluonvision.plots.masks import draw_legend
+from gluonvision.plots.masks import Colour, draw_legend
 from gluonvision.prediction.predictor import Prediction
 from gluonvision.utils import class_shares
 
-# What every OpenCV writes, and every player but a browser plays.
+# Every build of OpenCV writes this codec, and every player except browsers plays it.
 _CODEC = "mp4v"
-# Written behind a video, by which it is known: a box that MP4 has for what players are to skip.
+# An MP4 box of type "free", which players skip. It marks the files that OverlayVideo wrote.
 _SEAL = b"\0\0\0\x13freegluonvision"
-_ROWS = 3  # of the legend, below every frame
+_LEGEND_ROWS = 3
 
 
 class Frames:
-    """The frames of a video file, or of a webcam by its number, as uint8 (H, W, 3), RGB.
+    """The frames of a video file or a webcam, as uint8 arrays (H, W, 3), RGB.
 
-    ``fps``: frames a second, None where that is not known; ``number``: how many there are, None
-    for a webcam. Raises OSError where it cannot be opened or has no frame.
+    Args:
+        source: path of a video, or number of a webcam (0 is the first).
+
+    Attributes:
+        fps: frames per second; None if unknown.
+        num_frames: number of frames; None if unknown, as for webcams.
+
+    Raises:
+        OSError: if the source cannot be opened or has no frames.
     """
 
     def __init__(self, source: str | os.PathLike | int):
-        self.source, is_webcam = source, isinstance(source, int)
-        self._capture = _opened(source)
-        is_open, self._first = self._capture.read()
-        if not is_open:
-            raise OSError(self._why(is_webcam))
+        is_webcam = isinstance(source, int)
+        self._capture = _open_capture(source)
+        has_frame, self._first = self._capture.read()
+        if not has_frame:
+            raise OSError(_no_frames(source))
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if not is_webcam and 0 < fps < 1000 else None
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.number = count if not is_webcam and count > 0 else None
-
-    def _why(self, is_webcam: bool) -> str:
-        if is_webcam:
-            return (
-                f"webcam {self.source} gives no picture; is it plugged in, allowed to be used, and "
-                "not in use elsewhere? --webcam 1 is the second"
-            )
-        return f"{self.source}: cannot be read as a video; convert it to MP4, or fetch it again"
+        self.num_frames = count if not is_webcam and count > 0 else None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         has_frame, frame = True, self._first
@@ -55,68 +54,89 @@ class Frames:
             has_frame, frame = self._capture.read()
 
     def close(self) -> None:
-        """Let go of file or webcam."""
+        """Release the file or the webcam."""
         self._capture.release()
 
 
-def _opened(source) -> cv2.VideoCapture:
+def _open_capture(source: str | os.PathLike | int) -> cv2.VideoCapture:
     if not isinstance(source, int):
         if not Path(source).is_file():
             raise FileNotFoundError(f"{source}: no such file; check the name")
         return cv2.VideoCapture(str(source))
     capture = cv2.VideoCapture(source)
-    # Of what came while a frame was looked at, the newest alone.
+    # Skip the frames that arrive while the net is busy, to stay close to real time.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture
 
 
+def _no_frames(source: str | os.PathLike | int) -> str:
+    if isinstance(source, int):
+        return (
+            f"webcam {source} gives no image; check that it is connected, that this program may "
+            "use it, and that no other program does; --webcam 0 is the first camera, 1 the second"
+        )
+    return f"{source}: cannot be read as a video; convert it to MP4 or download it again"
+
+
 def is_overlay_video(path: Path) -> bool:
-    """Whether a file is what ``OverlayVideo`` wrote."""
+    """Whether ``OverlayVideo`` wrote a file."""
     with open(path, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - len(_SEAL)))
         return file.read() == _SEAL
 
 
 class OverlayVideo:
-    """A video of overlays with a legend below, of constant size; appears when it is closed.
+    """Writes a video of overlays, with a legend below each frame.
 
-    ``fps``: frames a second; None: as many as came in the time that the first two took. Raises
-    OSError where it cannot be written, at its end at the latest.
+    The file only appears when the video is closed.
+
+    Args:
+        path: the MP4 file to write.
+        fps: frames per second; None to measure it on the first two frames.
+
+    Raises:
+        OSError: if the file cannot be written; at the latest when it is closed.
     """
 
     def __init__(self, path: Path, fps: float | None):
         self.path, self._fps = path, fps
         self._temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
         self._writer: cv2.VideoWriter | None = None
-        self._waiting: list[np.ndarray] = []
-        self._number = 0  # of frames written
-        self._began = time.monotonic()
+        self._pending: list[np.ndarray] = []
+        self._num_written = 0
+        self._start = time.monotonic()
 
     def add(self, prediction: Prediction, alpha: float = 0.5) -> None:
-        """Append a frame."""
-        self._waiting.append(framed(prediction, alpha))
-        if self._fps is None and len(self._waiting) < 2:
+        """Append the overlay of a prediction; ``alpha`` is its opacity, 0 to 1."""
+        self._pending.append(legend_frame(prediction, alpha))
+        if self._fps is None and len(self._pending) < 2:
             return
         self._write()
 
-    def _write(self):
-        if self._writer is None and self._waiting:
-            fps = self._fps or len(self._waiting) / max(time.monotonic() - self._began, 1e-3)
-            height, width = self._waiting[0].shape[:2]
-            code = cv2.VideoWriter_fourcc(*_CODEC)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # The codec counts time in 1/65535 s at the finest, OpenCV in thousandths of a frame.
-            rate = min(max(fps if fps < 65 else round(fps), 1.0), 240.0)
-            self._writer = cv2.VideoWriter(str(self._temporary), code, rate, (width, height))
-            if not self._writer.isOpened():
-                raise OSError(f"{self.path}: cannot be written; is the folder writable?")
-        for frame in self._waiting:
+    def _write(self) -> None:
+        if not self._pending:
+            return
+        if self._writer is None:
+            self._writer = self._open_writer()
+        for frame in self._pending:
             self._writer.write(np.ascontiguousarray(frame[..., ::-1]))
-        self._number += len(self._waiting)
-        self._waiting.clear()
+        self._num_written += len(self._pending)
+        self._pending.clear()
+
+    def _open_writer(self) -> cv2.VideoWriter:
+        fps = self._fps or len(self._pending) / max(time.monotonic() - self._start, 1e-3)
+        # The codec's finest time unit is 1/65535 s, and OpenCV counts thousandths of a frame.
+        fps = min(max(fps if fps < 65 else round(fps), 1.0), 240.0)
+        height, width = self._pending[0].shape[:2]
+        codec = cv2.VideoWriter.fourcc(*_CODEC)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        writer = cv2.VideoWriter(str(self._temporary), codec, fps, (width, height))
+        if not writer.isOpened():
+            raise OSError(f"{self.path}: cannot be written; check that the folder is writable")
+        return writer
 
     def close(self, keep: bool = True) -> None:
-        """End the video, and put it in its place, or, where it is not to be kept, remove it."""
+        """Finish the video and move it to its path; discard it unless ``keep``."""
         try:
             if keep:
                 self._write()
@@ -131,32 +151,33 @@ class OverlayVideo:
             with contextlib.suppress(FileNotFoundError):
                 self._temporary.unlink()
 
-    def _check(self):
-        # OpenCV does not tell when a disk is full.
+    def _check(self) -> None:
+        # OpenCV does not report a full disk.
         capture = cv2.VideoCapture(str(self._temporary))
-        number = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        num_readable = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         capture.release()
-        if number != self._number:
+        if num_readable != self._num_written:
             raise OSError(
-                f"{self.path}: {number} of {self._number} frames can be read back, so it is not "
-                "kept; is the disk full?"
+                f"{self.path}: only {num_readable} of {self._num_written} frames can be read back, "
+                "so the video was removed; check that the disk is not full"
             )
 
 
-def framed(prediction: Prediction, alpha: float) -> np.ndarray:
-    """An overlay with its legend in a strip of one height, whatever was found; sides are even."""
-    picture = prediction.overlay(alpha, legend=False)
-    size = max(12, picture.width // 34)
-    entries = _entries(prediction.mask, prediction.meta)
-    strip = Image.new("RGB", (picture.width, round((1.6 * _ROWS + 0.4) * size)), "white")
+def legend_frame(prediction: Prediction, alpha: float) -> np.ndarray:
+    """Draw an overlay above a legend of constant height, with even sides: uint8 (H, W, 3)."""
+    overlay = prediction.overlay(alpha, legend=False)
+    size = max(12, overlay.width // 34)
+    entries = _legend_entries(prediction.mask, prediction.meta)
+    height = round((1.6 * _LEGEND_ROWS + 0.4) * size)
+    legend = Image.new("RGB", (overlay.width, height), "white")
     if entries:
-        strip.paste(draw_legend(entries, picture.width, size))
-    frame = np.concatenate([np.asarray(picture), np.asarray(strip)])
-    # Encoders halve the resolution of colours.
+        legend.paste(draw_legend(entries, overlay.width, size))
+    frame = np.concatenate([np.asarray(overlay), np.asarray(legend)])
+    # Encoders halve the resolution of the colours.
     return frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]
 
 
-def _entries(mask: np.ndarray, meta: Meta):
+def _legend_entries(mask: np.ndarray, meta: Meta) -> list[tuple[Colour, str]]:
     return [
         (meta.palette[meta.classes.index(name)], f"{name} {100 * share:.0f} %")
         for name, share in class_shares(mask, meta)

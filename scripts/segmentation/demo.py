@@ -1,4 +1,4 @@
-"""Segment a photograph: its palette mask and an overlay, beside what was found.
+"""Segment images and write their masks and overlays.
 
 python demo.py example.jpg
 python demo.py example.jpg --resume runs/pascal_voc/fcn/mycheckpoint/checkpoint.params

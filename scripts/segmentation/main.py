@@ -1,4 +1,4 @@
-"""Train, evaluate or test a segmentation model.
+"""Train a segmentation model; with --eval or --test, evaluate its weights instead.
 
 python main.py --dataset pascal_voc --model fcn --backbone resnet50 --checkname mycheckpoint
 """

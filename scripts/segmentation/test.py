@@ -1,4 +1,4 @@
-"""Score a model on a data set, with a report; with --test, write masks for its test server.
+"""Score a model on a data set and write a report, or write masks for a test server (--test).
 
 python test.py --resume runs/pascal_voc/fcn/mycheckpoint/best.params --html
 python test.py --model fcn_resnet101_voc --scales 0.5 0.75 1 1.25 1.5 1.75 --flip --window 480

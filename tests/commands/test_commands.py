@@ -10,6 +10,7 @@ import pytest
 from gluonvision import __main__ as command_line
 from gluonvision.__main__ import main
 from gluonvision.model_zoo import list_models
+from gluonvision.model_zoo.weights.store import OWN_FILES
 from gluonvision.model_zoo.weights.table import BACKBONES, Weights
 from gluonvision.utils.errors import is_user_error
 
@@ -132,9 +133,9 @@ class TestModels:
             "mIoU 66.2" in rows["fcn_resnet101_coco"] and "Apache-2.0" in rows["psp_resnet101_voc"]
         )
         assert rows["deeplabv3plus_mobilenet_v2_camvid"].endswith("5.7 MB, in the package")
-        assert rows["mobilenet_v2"].endswith("0.0 MB, here")
+        assert rows["mobilenet_v2"].endswith("0.0 MB, downloaded")
         assert rows["fcn_resnet50_voc"].endswith("none published")
-        assert rows["fcn_resnet50_ade"].endswith("to be fetched")
+        assert rows["fcn_resnet50_ade"].endswith("not downloaded")
 
     @pytest.mark.parametrize("pattern", ["psp_*", "psp"])
     def test_a_pattern_or_a_part_of_a_name_lists_those(self, pattern, store, capsys):
@@ -146,18 +147,18 @@ class TestModels:
         assert main(["models", "mobilenet_v2", "--root", str(store)]) == 0
         said = capsys.readouterr().out
         assert "3.50 M parameters" in said and "https://host/tiny.pth" in said
-        assert f"here      {store / 'tiny.pth'}" in said
+        assert f"path      {store / 'tiny.pth'}" in said
         assert main(["models", "deeplabv3plus_mobilenet_v2_camvid"]) == 0
-        card = store.OWN_FILES / "deeplabv3plus_mobilenet_v2_camvid.md"
-        assert capsys.readouterr().out.strip() == card.read_text().strip()
+        card = OWN_FILES / "deeplabv3plus_mobilenet_v2_camvid.md"
+        assert capsys.readouterr().out.strip() == card.read_text(encoding="utf-8").strip()
 
     def test_verify_finds_what_is_damaged(self, store, capsys):
         assert main(["models", "--verify", "--root", str(store)]) == 0
-        assert "2 files of weights here, 0 damaged" in capsys.readouterr().out
+        assert "2 weights files checked, 0 damaged" in capsys.readouterr().out
         (store / "tiny.pth").write_bytes(b"weighty")
         assert main(["models", "--verify", "--root", str(store)]) == 1
         said = capsys.readouterr().out
-        assert "tiny.pth: has sha256" in said and "2 files of weights here, 1 damaged" in said
+        assert "tiny.pth: has sha256" in said and "2 weights files checked, 1 damaged" in said
 
     def test_no_such_name(self, capsys):
         assert main(["models", "nothing"]) == 1

@@ -93,7 +93,7 @@ def test_absent_classes_are_named_and_not_zero():
     report, samples = made_up(present=5)
     page = page_of(report, samples)
     absent = ", ".join(report.meta.classes[5:])
-    assert f"Absent, in neither label nor prediction: {absent}." in page
+    assert f"Absent from labels and predictions: {absent}." in page
     assert len(re.findall(r'class="track"', page)) == 5
     assert to_text(report).count("absent") == 6
 

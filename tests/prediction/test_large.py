@@ -11,9 +11,9 @@ from gluonvision import backend
 from gluonvision.backend import HybridBlock, init, initialize, nn
 from gluonvision.data.files.reading import picture_pixels
 from gluonvision.data.meta import get_meta
-from gluonvision.prediction import large_read, predictor
+from gluonvision.prediction import large_png, large_read, large_windows
 from gluonvision.prediction.large_images import predict_large
-from gluonvision.prediction.large_windows import cores
+from gluonvision.prediction.large_windows import window_spans
 from gluonvision.prediction.large_write import write_mask
 from gluonvision.segmentation import Inference, Predictor
 
@@ -49,10 +49,10 @@ def pixels():
 
 
 def read(path, trusted=False):
-    with large_read.opened(path, trusted) as rows:
-        parts = list(rows.parts)
-        assert (rows.height, rows.width) == np.concatenate(parts).shape[:2]
-        return np.concatenate(parts), len(parts)
+    with large_read.open_rows(path, trusted) as rows:
+        blocks = list(rows.blocks)
+        assert (rows.height, rows.width) == np.concatenate(blocks).shape[:2]
+        return np.concatenate(blocks), len(blocks)
 
 
 def in_mode(pixels, mode):
@@ -67,7 +67,7 @@ def in_mode(pixels, mode):
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16"])
 def test_a_png_by_parts_is_pillows(pixels, mode, tmp_path, monkeypatch):
-    monkeypatch.setattr(large_read, "_PART", 3000)
+    monkeypatch.setattr(large_png, "_BLOCK_BYTES", 3000)
     in_mode(pixels, mode).save(tmp_path / "a.png")
     ours, parts = read(tmp_path / "a.png")
     assert parts > 1
@@ -107,12 +107,14 @@ def test_kinds_of_tiff(pixels, tmp_path):
 
 @pytest.mark.parametrize("name", ["grey.png", "grey.tif", "rgba.tif"])
 def test_twelve_bits_are_not_taken_for_sixteen(pixels, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(large_read, "_PART", 3000)
+    monkeypatch.setattr(large_png, "_BLOCK_BYTES", 3000)
     path, mask = tmp_path / name, tmp_path / "mask.png"
     for most, is_dark in ((4095, True), (4096, False), (0, False)):
         write_deep(path, (pixels > 250).astype(np.uint16) * most)
         if is_dark:
-            with pytest.raises(ValueError, match=rf"{name}: .*upper four are empty .*up to 4095"):
+            with pytest.raises(
+                ValueError, match=rf"{name}: .*upper four bits are empty .*value 4095"
+            ):
                 predict_large(in_windows(64), path, mask, progress=False)
             assert sorted(tmp_path.iterdir()) == [path]
         else:
@@ -146,7 +148,7 @@ def test_half_a_file_is_an_error_that_names_it(pixels, name, share, tmp_path):
     Image.fromarray(pixels).save(path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ValueError, match=rf"{name}: .*fetch"):
+    with pytest.raises(ValueError, match=rf"{name}: .*download it"):
         predict_large(in_windows(64), path, mask, progress=False)
     assert sorted(tmp_path.iterdir()) == [path]
 
@@ -154,7 +156,7 @@ def test_half_a_file_is_an_error_that_names_it(pixels, name, share, tmp_path):
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
 def test_damaged_exif_data_turn_nothing(pixels, name, tmp_path):
     Image.fromarray(pixels).save(tmp_path / name, exif=b"Exif\0\0garbagegarbage")
-    assert large_read.image_size(tmp_path / name) == (203, 217)
+    assert large_read.image_height_width(tmp_path / name) == (203, 217)
     assert read(tmp_path / name)[0].shape == pixels.shape
 
 
@@ -168,7 +170,7 @@ def test_a_damaged_strip_is_an_error_that_names_its_file(pixels, strip, tmp_path
     content = bytearray(path.read_bytes())
     content[at : at + size] = b"\xff" * size
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.tif: is damaged"):
+    with pytest.raises(ValueError, match=r"a\.tif: damaged"):
         read(path)
 
 
@@ -177,7 +179,7 @@ def test_a_tiff_of_fewer_strips_than_rows_is_an_error(pixels, tmp_path):
     tifffile.imwrite(path, pixels, photometric="rgb", rowsperstrip=40)
     with tifffile.TiffFile(path, mode="r+") as file:
         file.pages[0].tags["ImageLength"].overwrite(2000)
-    with pytest.raises(ValueError, match=r"a\.tif: .*6 strips or tiles, its size needs 50"):
+    with pytest.raises(ValueError, match=r"a\.tif: .*6 strips or tiles, but its size needs 50"):
         read(path)
 
 
@@ -193,14 +195,14 @@ def test_a_flipped_bit_in_a_png_is_found(pixels, tmp_path):
     content = bytearray((tmp_path / "a.png").read_bytes())
     content[len(content) // 2] ^= 4
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.png: is damaged"):
+    with pytest.raises(ValueError, match=r"a\.png: damaged"):
         read(tmp_path / "a.png")
 
 
 def test_only_who_is_trusted_may_be_of_any_size(pixels, tmp_path, monkeypatch):
     Image.fromarray(pixels).save(tmp_path / "a.jpg")
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    monkeypatch.setattr(large_read, "_PART", 3000)
+    monkeypatch.setattr(large_png, "_BLOCK_BYTES", 3000)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20000)
     with pytest.raises(ValueError, match=r"a\.jpg: 217 x 203 pixels.*--large"):
         read(tmp_path / "a.jpg")
@@ -213,7 +215,7 @@ def test_only_who_is_trusted_may_be_of_any_size(pixels, tmp_path, monkeypatch):
 @pytest.mark.parametrize("stride", [0.1, 2 / 3, 1])
 @pytest.mark.parametrize("length", [1, 32, 33, 100, 203, 5000])
 def test_windows_cover_an_image_once(length, side, stride):
-    found = cores(length, side, stride)
+    found = window_spans(length, side, stride)
     assert [first for _, first, _ in found] == [0, *(last for *_, last in found)][:-1]
     assert found[-1][2] == length
     for start, first, last in found:
@@ -249,20 +251,20 @@ def test_seams_do_not_show_on_a_street(shared_data, tmp_path):
     agree = np.asarray(Image.open(tmp_path / "m.png")) == whole
     assert agree.mean() > 0.93
     # Along the seams of columns no less than elsewhere.
-    seams = [first for _, first, _ in cores(480, 288, 2 / 3)[1:]]
+    seams = [first for _, first, _ in window_spans(480, 288, 2 / 3)[1:]]
     assert np.mean([agree[:, s - 2 : s + 2].mean() for s in seams]) > agree.mean() - 0.05
 
 
 def test_a_large_array_is_seen_in_windows(pixels, monkeypatch):
-    monkeypatch.setattr(predictor, "LARGE", 1000)
+    monkeypatch.setattr(large_windows, "LARGE", 1000)
     net = OneConvolution()
     seen = []
     net.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0].shape))
-    monkeypatch.setattr("gluonvision.prediction.large_windows.WINDOW", 64)
+    monkeypatch.setattr(large_windows, "WINDOW", 64)
     ours = Predictor(net, "camvid", device=backend.cpu(), precision="fp32")(pixels).mask
     assert len(seen) > 1 and max(max(shape[2:]) for shape in seen) == 64
     seen.clear()
-    monkeypatch.setattr(predictor, "LARGE", 1 << 24)
+    monkeypatch.setattr(large_windows, "LARGE", 1 << 24)
     whole = Predictor(net, "camvid", device=backend.cpu(), precision="fp32")(pixels).mask
     assert len(seen) == 1
     np.testing.assert_array_equal(ours, whole)
@@ -291,8 +293,8 @@ def test_a_mask_is_whole_or_not_there(tmp_path):
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_memory_does_not_grow_with_the_image(ending, tmp_path, monkeypatch):
-    monkeypatch.setattr("gluonvision.prediction.large_images._SHOWN", 64)
-    monkeypatch.setattr(large_read, "_PART", 1 << 16)
+    monkeypatch.setattr("gluonvision.prediction.large_images._OVERVIEW_SIDE", 64)
+    monkeypatch.setattr(large_png, "_BLOCK_BYTES", 1 << 16)
     peaks = []
     for repeats in (4, 40):
         path = tmp_path / f"{repeats}.{ending}"
@@ -318,5 +320,5 @@ class Bright:
 
     meta, inference = META, Inference(window=128)
 
-    def classes_of_window(self, window):
+    def predict_window(self, window):
         return (window[..., 0] > 127).astype(np.int32)

@@ -147,7 +147,7 @@ def test_scores_that_are_large_do_not_overflow():
         ({"scales": (1, 0)}, "positive"),
         ({"scales": (float("nan"),)}, "positive"),
         ({"window": 0}, "window=0: expected 1 or more"),
-        ({"stride": 0}, "stride=0: expected a share"),
+        ({"stride": 0}, "stride=0: expected a fraction"),
         ({"stride": 1.5}, "stride=1.5"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"gluoncv": True}, "window=480"),

@@ -157,7 +157,7 @@ def test_devices_by_name():
     assert device_named(None) is None and device_named("cpu") == backend.cpu()
     with pytest.raises(ValueError, match="expected cpu, gpu or gpu:N"):
         device_named("tpu")
-    with pytest.raises(ValueError, match="GPUs that"):
+    with pytest.raises(ValueError, match="GPUs are available"):
         device_named(f"gpu:{backend.num_gpus()}")
 
 
