@@ -210,7 +210,7 @@ class Trainer:
 def _check_options(options: TrainerOptions) -> None:
     if options.precision != "fp32":
         raise ValueError(
-            f"precision={options.precision!r}: expected 'fp32', MXNet's only one for training; leave "
+            f"precision={options.precision!r}: expected 'fp32', as MXNet trains in no other; leave "
             f"it out, {_OTHER_BACKEND}"
         )
     if options.channels_last:
