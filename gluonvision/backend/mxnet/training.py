@@ -210,8 +210,8 @@ class Trainer:
 def _check_options(options: TrainerOptions) -> None:
     if options.precision != "fp32":
         raise ValueError(
-            f"precision={options.precision!r}: expected 'fp32', MXNet's only training precision; "
-            f"omit it, {_OTHER_BACKEND}"
+            f"precision={options.precision!r}: expected 'fp32', as MXNet trains in no other; leave "
+            f"it out, {_OTHER_BACKEND}"
         )
     if options.channels_last:
         raise ValueError(f"channels_last: MXNet has channels first; leave it out, {_OTHER_BACKEND}")
