@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from gluonvision.data.files.reading import ORIENTATION, picture_pixels
+from gluonvision.data.files.reading import ORIENTATION, pillow_to_rgb
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def _is_upright(picture: Image.Image) -> bool:
 def _whole(path: Path, size: tuple[int, int], trusted: bool) -> Rows:
     try:
         with any_size() if trusted else contextlib.nullcontext(), Image.open(path) as picture:
-            pixels = picture_pixels(picture, deep=True)
+            pixels = pillow_to_rgb(picture, deep=True)
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{path}: {size[0]} x {size[1]} pixels, in a format that is decoded whole; if you know "

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from starlette.requests import ClientDisconnect, Request
 
-from gluonvision.data.files.reading import orientation, picture_pixels
+from gluonvision.data.files.reading import orientation, pillow_to_rgb
 from gluonvision.web.errors import Refused
 from gluonvision.web.limits import MEGA, Limits
 
@@ -98,7 +98,7 @@ def _most_pixels(picture: Image.Image) -> int:
 
 def _pixels(picture: Image.Image) -> np.ndarray:
     try:
-        return picture_pixels(picture)
+        return pillow_to_rgb(picture)
     except ValueError as error:  # a kind of picture that says what to do with it
         raise Refused(415, f"The picture cannot be used: it is {error}.") from error
 
