@@ -323,7 +323,9 @@ class TestFiles:
         content = path.read_bytes()
         length = int(len(content) * share)
         path.write_bytes(content[:length] + bytes(len(content) - length))
-        with pytest.raises(ValueError, match=r"2012_000001\.jpg: cannot be read.*truncated.*download"):
+        with pytest.raises(
+            ValueError, match=r"2012_000001\.jpg: cannot be read.*truncated.*download"
+        ):
             read_image(path)
 
     @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 10}])

@@ -18,6 +18,7 @@ from gluonvision.backend.torch.block import HybridBlock
 from gluonvision.backend.torch.export import EXPORT_FORMATS, read_graph, write_graph
 from gluonvision.backend.torch.kernels.coarse_logits import at_label_size, label_log_probability
 from gluonvision.backend.torch.kernels.prepared_inference import prepare_inference
+from gluonvision.backend.torch.loader_workers import register_loader_workers
 from gluonvision.backend.torch.parameters import (
     get_gradients,
     get_parameters,
@@ -35,3 +36,5 @@ from gluonvision.backend.torch.processes import (
     world_size,
 )
 from gluonvision.backend.torch.training import Trainer, evaluate, predicted_classes
+
+register_loader_workers()
