@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gluonvision.backend import HybridBlock, at_label_size, nn
-
-IGNORED = -1
+from gluonvision.data.meta import IGNORED
 
 
 class SegmentationLoss(HybridBlock):
