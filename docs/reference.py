@@ -27,6 +27,7 @@ PAGES = {
         "gluonvision.data",
         "gluonvision.data.meta",
         "gluonvision.data.datasets.base",
+        "gluonvision.data.datasets.published",
         "gluonvision.data.transforms.augment",
         "gluonvision.data.transforms.photometric",
         "gluonvision.data.class_weights",
@@ -53,6 +54,7 @@ PAGES = {
         "gluonvision.utils",
         "gluonvision.training.lr_schedule",
         "gluonvision.utils.download",
+        "gluonvision.utils.worker_hooks",
     ),
 }
 

@@ -1,30 +1,41 @@
-"""Facts of each data set: class names, colours, how its files write a label. Imports nothing."""
+"""Class names, colours and label values of each data set. Imports nothing."""
 
 from dataclasses import dataclass, replace
+
+IGNORED = -1
+"""Label of ignored pixels in every array of labels: no class, no loss, no metric."""
+
+IGNORED_VALUE = 255
+"""Pixel value of ignored pixels in mask files, unless a data set's ``Meta`` says otherwise."""
 
 
 @dataclass(frozen=True)
 class Meta:
-    """One data set's facts; class ``i`` is ``classes[i]``, painted in ``palette[i]`` (R, G, B).
+    """Class names, colours and label values of one data set.
 
-    ``label_offset``: a mask file's pixel value is the class plus this (ADE20K's files begin at 1).
-    ``ignored_value``: the pixel value that its files use for "not labelled".
-    ``values``: exceptions to those two, as pairs (value in the file, class), -1 for ignored.
-    ``masks``: 'indices' where files hold class numbers (palette or grey), 'colours' where they
-    hold the palette's own colours (RGB) and ``ignored_colour``.
-    ``refuse_binary``: whether a mask of 0 and 255 alone is an error, as it would read as one class
-    and nothing else.
-    ``background``: the class that means "nothing of interest"; None where every class is a thing
-    or a stuff of its own.
-    ``border_class``: the class beyond the last with which some models name "ignored" (the 22nd of
-    ``FCN(nclass=22)`` on VOC); shown as ignored.
+    Attributes:
+        name: name of the data set on the command line.
+        classes: class names; class ``i`` is ``classes[i]``.
+        palette: colour (R, G, B) of each class.
+        label_offset: pixel value of class 0 in mask files (1 in ADE20K's).
+        ignored_value: pixel value of ignored pixels in mask files.
+        ignored_colour: colour of ignored pixels in masks of colours.
+        background: the class of everything that is of no interest, or None if all classes are.
+        border_class: the class after the last, which some models predict for ignored pixels (the
+            22nd of ``FCN(nclass=22)`` on VOC); shown as ignored.
+        values: exceptions to ``label_offset`` and ``ignored_value``, as pairs (value in the file,
+            class); class -1 is ignored.
+        masks: 'indices' if mask files hold class numbers (palette or grey), 'colours' if they hold
+            the colours of ``palette`` (RGB) and ``ignored_colour``.
+        refuse_binary: raise an error for a mask that only holds 0 and 255, because it would be read
+            as class 0 and ignored.
     """
 
     name: str
     classes: tuple[str, ...]
     palette: tuple[tuple[int, ...], ...]
     label_offset: int = 0
-    ignored_value: int = 255
+    ignored_value: int = IGNORED_VALUE
     ignored_colour: tuple[int, ...] = (0, 0, 0)
     background: int | None = None
     border_class: int | None = None
@@ -34,15 +45,19 @@ class Meta:
 
     @property
     def num_class(self) -> int:
-        """Number of classes, background included and "ignored" not."""
+        """Number of classes, with the background and without "ignored"."""
         return len(self.classes)
 
 
 def get_meta(dataset: str | Meta) -> Meta:
-    """The facts of a data set, by its name on the command line ('pascal_voc', 'citys', ...).
+    """Return a data set's class names, colours and label values.
 
-    Facts themselves are handed back, for data sets of one's own (``folder``). Raises ValueError,
-    listing the names, where there is none of that name.
+    Args:
+        dataset: name of the data set on the command line ('pascal_voc', 'citys', ...), or a
+            ``Meta``, which is returned unchanged.
+
+    Raises:
+        ValueError: the name is unknown; the message lists the known ones.
     """
     if isinstance(dataset, Meta):
         return dataset
@@ -64,14 +79,14 @@ def _colours(text: str) -> tuple[tuple[int, ...], ...]:
 
 
 def _voc_colour(label: int) -> tuple[int, ...]:
-    """VOC's rule: the label's bits, three at a time, fill red, green and blue from the top bit."""
+    """VOC's rule: each three bits of the label fill red, green and blue from the top bit down."""
     channels = [0, 0, 0]
     for bit in range(8):
         channels[bit % 3] |= (label >> bit & 1) << (7 - bit // 3)
     return tuple(channels)
 
 
-# The names are those of the VOC development kit (GluonCV writes airplane, motorcycle, tv).
+# Names of the VOC development kit (GluonCV has airplane, motorcycle, tv instead).
 _VOC_CLASSES = _split(
     """
     background, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog,
@@ -81,11 +96,11 @@ _VOC_CLASSES = _split(
 
 
 def voc_palette(num_class: int) -> tuple[tuple[int, ...], ...]:
-    """VOC's colours for any number of classes up to 256."""
+    """Return VOC's colours (R, G, B) for ``num_class`` classes, 256 at most."""
     return tuple(_voc_colour(label) for label in range(num_class))
 
 
-# What COCO calls VOC's classes, where it calls them something else.
+# COCO's names of VOC's classes, where they differ.
 COCO_NAMES_OF_VOC = {
     "aeroplane": "airplane",
     "diningtable": "dining table",
@@ -95,7 +110,7 @@ COCO_NAMES_OF_VOC = {
     "tvmonitor": "tv",
 }
 
-# The 80 "things" of COCO 2014 and 2017, by category id.
+# The 80 "things" of COCO 2014 and 2017, ordered by category id.
 _COCO_THINGS = _split(
     """
     person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
@@ -121,7 +136,7 @@ def _voc(name: str, classes: tuple[str, ...] = _VOC_CLASSES) -> Meta:
     )
 
 
-# The first of each class's synonyms in sceneparsing's objectInfo150.txt.
+# The first synonym of each class in sceneparsing's objectInfo150.txt.
 _ADE20K_CLASSES = _split(
     """
     wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk,
@@ -141,7 +156,7 @@ _ADE20K_CLASSES = _split(
     """
 )
 
-# sceneparsing's color150.mat; road and skyscraper share one grey there.
+# Colours of sceneparsing's color150.mat, where road and skyscraper share one grey.
 _ADE20K_PALETTE = _colours(
     """
     787878 b47878 06e6e6 503232 04c803 787850 8c8c8c cc05ff e6e6e6 04fa07 e005ff ebff07 96053d
@@ -166,7 +181,8 @@ _CITYSCAPES_CLASSES = _split(
     """
 )
 
-# cityscapesScripts helpers/labels.py, by train id (GluonCV has 0082b4 for the sky, a slip).
+# Colours of cityscapesScripts' helpers/labels.py, by train id (GluonCV's 0082b4 for the sky is a
+# mistake).
 _CITYSCAPES_PALETTE = _colours(
     """
     804080 f423e8 464646 66669c be9999 999999 faaa1e dcdc00 6b8e23 98fb98
@@ -174,8 +190,8 @@ _CITYSCAPES_PALETTE = _colours(
     """
 )
 
-# The same script: the train id (-1: not evaluated) of each id in a file *_labelIds.png. Its id -1,
-# the licence plate, is never drawn.
+# From the same script: the train id (-1: not evaluated) of each id in a file *_labelIds.png. Masks
+# never hold its id -1, the licence plate.
 CITYSCAPES_TRAIN_IDS = (
     *(-1, -1, -1, -1, -1, -1, -1),  # unlabeled, ego vehicle, ..., dynamic, ground
     *(0, 1, -1, -1),  # road, sidewalk, parking, rail track
@@ -186,7 +202,7 @@ CITYSCAPES_TRAIN_IDS = (
     *(13, 14, 15, -1, -1, 16, 17, 18),  # car, truck, bus, caravan, trailer, train, motorcycle, ...
 )
 
-# Names and order of SegNet's 11 classes; colours of CamVid's own label_colors.txt.
+# Names and order of SegNet's 11 classes; colours of CamVid's label_colors.txt.
 _CAMVID_CLASSES = _split(
     """
     sky, building, pole, road, pavement, tree, sign_symbol, fence, car, pedestrian, bicyclist
@@ -205,11 +221,11 @@ _METAS = {
         Meta("ade20k", _ADE20K_CLASSES, _ADE20K_PALETTE, label_offset=1, ignored_value=0),
         _voc("coco_things", ("background", *_COCO_THINGS)),
         Meta("citys", _CITYSCAPES_CLASSES, _CITYSCAPES_PALETTE),
-        # SegNet's files write "unlabelled" as 11, others as 255.
-        Meta("camvid", _CAMVID_CLASSES, _CAMVID_PALETTE, values=((11, -1),)),
+        # "Unlabelled" is 11 in SegNet's files and 255 in others.
+        Meta("camvid", _CAMVID_CLASSES, _CAMVID_PALETTE, values=((11, IGNORED),)),
     )
 }
 _ALIASES = {"mscoco": "coco"}
 
-# The masks that Cityscapes ships hold ids; "citys" itself is train ids, as predictions are.
+# Masks in Cityscapes' archive hold label ids; "citys" itself has train ids, as predictions do.
 CITYSCAPES_LABEL_IDS = replace(_METAS["citys"], values=tuple(enumerate(CITYSCAPES_TRAIN_IDS)))

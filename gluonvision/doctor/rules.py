@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from gluonvision.data.files.reading import LOSSY
-from gluonvision.data.meta import Meta
+from gluonvision.data.meta import IGNORED, Meta
 from gluonvision.doctor.facts import TRANSPOSING, ImageFacts, MaskFacts, Sample
 
-# Labels of pixels without a class: ignored, and values that mean nothing in the data set.
-IGNORED, WRONG = -1, -2
+# Label of values that have no class in the data set and are not ignored.
+WRONG = IGNORED - 1
 _GREY, _DEEP = ("L", "LA", "La", "1"), ("I", "I;16", "I;16B", "I;16L", "F")
 _NUM_SHOWN_VALUES = 5
 

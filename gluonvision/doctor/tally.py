@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from gluonvision.data.files.reading import LOSSY
-from gluonvision.data.meta import Meta
+from gluonvision.data.meta import IGNORED, Meta
 from gluonvision.doctor.facts import ImageFacts, MaskFacts, Pair, Sample
 from gluonvision.doctor.report import (
     ClassCount,
@@ -20,7 +20,7 @@ from gluonvision.doctor.report import (
     Spread,
     Statistics,
 )
-from gluonvision.doctor.rules import IGNORED, WRONG, find_issues, labels_or_wrong, size_text
+from gluonvision.doctor.rules import WRONG, find_issues, labels_or_wrong, size_text
 
 NUM_EXAMPLES = 6
 NUM_SAMPLES = 3

@@ -6,8 +6,7 @@ import numpy as np
 
 from gluonvision.backend import HybridBlock, nn, resize_to_label
 from gluonvision.backend.types import Array, Operators
-
-IGNORED = -1
+from gluonvision.data.meta import IGNORED
 
 
 class SegmentationLoss(HybridBlock):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from gluonvision.data.files.reading import ORIENTATION, picture_pixels
+from gluonvision.data.files.reading import ORIENTATION, pillow_to_rgb
 from gluonvision.prediction.large_png import png_rows
 from gluonvision.prediction.large_rows import ImageRows, rows_of_array
 from gluonvision.prediction.large_tiff import TIFF_SUFFIXES, tiff_rows
@@ -91,7 +91,7 @@ def _decode_whole(path: Path, height: int, width: int, trusted: bool) -> ImageRo
     try:
         limit = no_pixel_limit() if trusted else contextlib.nullcontext()
         with limit, Image.open(path) as image:
-            pixels = picture_pixels(image, deep=True)
+            pixels = pillow_to_rgb(image, deep=True)
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{path}: {width} x {height} pixels, in a format that must be decoded whole; use "

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from gluonvision import backend
-from gluonvision.data.files.reading import picture_pixels, read_image
+from gluonvision.data.files.reading import pillow_to_rgb, read_image
 from gluonvision.data.meta import Meta, get_meta
 from gluonvision.model_zoo import dataset_of, get_model
 from gluonvision.prediction.inference import Inference, class_scores, predict
@@ -181,7 +181,7 @@ def rgb_pixels(image: ImageLike) -> np.ndarray:
     if isinstance(image, str | os.PathLike):
         return read_image(image, deep=True)
     if isinstance(image, Image.Image):
-        return picture_pixels(image, deep=True)
+        return pillow_to_rgb(image, deep=True)
     array = np.asarray(image)
     has_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= 4)
     if array.dtype != np.uint8 or not has_shape or not array.size:
@@ -189,7 +189,7 @@ def rgb_pixels(image: ImageLike) -> np.ndarray:
             f"image: {array.dtype} {array.shape}, expected uint8 (H, W, 3) in RGB, or (H, W) in "
             "grey, with values 0 to 255; a file's path or a Pillow image works too"
         )
-    return picture_pixels(Image.fromarray(array.squeeze(2) if array.shape[2:] == (1,) else array))
+    return pillow_to_rgb(Image.fromarray(array.squeeze(2) if array.shape[2:] == (1,) else array))
 
 
 def device_named(name: str | None) -> Any:

@@ -1,4 +1,4 @@
-"""Helpers below everything else. Names are imported when first used: some need image libraries."""
+"""Helpers that all packages use. Names are imported on first use: some need image libraries."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""NumPy arrays of class labels from whatever holds them: arrays of NumPy, PyTorch, MXNet, lists."""
+"""Arrays of NumPy, PyTorch and MXNet, and lists, to NumPy arrays."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """A NumPy array of anything array-like; shares memory with it where that is possible.
+    """Convert anything array-like to a NumPy array, without a copy where that is possible.
 
-    MXNet's arrays have no ``__array__``, only ``asnumpy``: without it NumPy would read them one
-    element at a time. torch's come from their device, without their gradient.
+    torch's tensors are detached and moved to the CPU. MXNet's arrays have no ``__array__``, so
+    NumPy would read them one element at a time; ``asnumpy`` converts them at once.
     """
     if hasattr(array, "asnumpy"):
         return array.asnumpy()
@@ -19,9 +19,16 @@ def to_numpy(array: Any) -> np.ndarray:
 
 
 def to_labels(array: Any, what: str = "mask") -> np.ndarray:
-    """Class labels as integers, any shape; whole-number floats (MXNet's argmax) become int64.
+    """Convert anything array-like to integer class labels of the same shape.
 
-    Raises ValueError, naming ``what``, for fractions, NaN and what is no number.
+    Floats with integer values, such as MXNet's argmax, become int64.
+
+    Args:
+        array: the labels.
+        what: name of the array for the message of an error.
+
+    Raises:
+        ValueError: a value is a fraction, NaN or not a number.
     """
     labels = to_numpy(array)
     if labels.dtype.kind in "iu":
@@ -32,7 +39,7 @@ def to_labels(array: Any, what: str = "mask") -> np.ndarray:
         raise ValueError(f"{what}: expected numbers, got an array of {labels.dtype}")
     if not np.array_equal(labels, np.trunc(labels)):
         raise ValueError(
-            f"{what}: expected whole class numbers, got {labels.dtype} with fractions or NaN; "
-            "class scores become labels by argmax over the class axis"
+            f"{what}: expected integer class labels, got {labels.dtype} with fractions or NaN; "
+            "convert class scores to labels with argmax over the class axis"
         )
     return labels.astype(np.int64)

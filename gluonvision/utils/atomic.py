@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files atomically: a file appears complete or not at all."""
 
 import contextlib
 import os
@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from io import BufferedWriter
 from pathlib import Path
 
-# What a killed process leaves: half a file, under a name that nothing reads.
+# Incomplete files that a killed process leaves; nothing reads them.
 TEMPORARY = ".*.tmp"
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[BufferedWriter]:
-    """A file to write bytes to, which takes ``path``'s place when the block ends without an error.
+    """Open a binary file that replaces ``path`` when the block ends without an error.
 
-    Until then, and after an error, what was at ``path`` stays as it was. The content is on the disk
-    before the name is. A link keeps pointing where it does.
+    Until then, and after an error, ``path`` is unchanged. The content is synced to disk before the
+    file is renamed. If ``path`` is a link, its target is replaced.
     """
     target = Path(path).resolve()
-    # Without the target's name, which may be as long as names can be.
+    # Do not add to the target's name, which may have the maximum length already.
     temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -30,7 +30,7 @@ def replacing(path: str | os.PathLike) -> Iterator[BufferedWriter]:
         os.replace(temporary, target)
     except OSError as error:
         if error.filename == str(temporary):
-            error.filename = str(path)  # what the caller knows
+            error.filename = str(path)  # the name that the caller knows
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -39,9 +39,9 @@ def replacing(path: str | os.PathLike) -> Iterator[BufferedWriter]:
 
 @contextlib.contextmanager
 def staged(folder: str | os.PathLike) -> Iterator[Path]:
-    """A new folder to write files into, which move into ``folder`` when the block ends.
+    """Yield a new folder whose files move into ``folder`` when the block ends without an error.
 
-    After an error nothing of them is left, and what they would have replaced is as it was.
+    After an error they are deleted, and the files that they would have replaced are unchanged.
     """
     target = Path(folder).resolve()
     with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=target) as name:
@@ -56,13 +56,13 @@ def staged(folder: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text to a file atomically."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder outlast a power cut (Windows has no such call)."""
+    """Make renames in a folder survive a power failure (Windows has no such call)."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Download a file over http(s): several mirrors, resumed, verified, locked, placed atomically."""
+"""Download a file over http(s) from several mirrors: resumed, verified, locked and atomic."""
 
 import contextlib
 import http.client
@@ -23,17 +23,17 @@ ATTEMPTS = 3
 
 
 class DownloadError(OSError):
-    """Every mirror of a file failed; `failures` holds a (url, reason) pair for each."""
+    """Every mirror of a file failed; ``failures`` holds a (url, reason) pair for each."""
 
     failures: tuple[tuple[str, str], ...] = ()
 
 
 class _MirrorError(Exception):
-    """This mirror cannot give the file."""
+    """This mirror cannot provide the file."""
 
 
-class _BrokenOffError(_MirrorError):
-    """The transfer began and did not end: the rest may still be had."""
+class _InterruptedError(_MirrorError):
+    """The transfer was interrupted; it may be resumed."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class _Job:
 
     @property
     def resumable(self) -> bool:
-        # Without a proof of the whole, pieces of two different files could be joined unnoticed.
+        # Without a check of the result, parts of two different files could be joined unnoticed.
         return self.checksum is not None or self.check is not None
 
     def part_size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def problem(self, file: Path) -> str | None:
-        """Say what is wrong with `file`, or None."""
+        """Return what is wrong with ``file``, or None."""
         try:
             _refuse_web_page(file)
             if self.checksum is not None:
@@ -72,7 +72,7 @@ class _Job:
         if not self.path.is_file():
             return False
         if problem := self.problem(self.path):
-            logger.warning("%s is there but %s: downloading it again", self.path, problem)
+            logger.warning("%s exists but %s: downloading it again", self.path, problem)
         return problem is None
 
 
@@ -85,23 +85,27 @@ def download(
     progress: bool = True,
     timeout: float = 20.0,
 ) -> Path:
-    """Download one file from the first of its mirrors that gives it whole, and return its path.
+    """Download one file from the first of its mirrors that provides it completely.
 
-    A file that is already there, and right, is not fetched again. An interrupted download leaves
-    `path + '.part'`, which the next one goes on with where `checksum` or `check` can prove the
-    result. Web pages (HTML) are refused: they are what a login wall or a dead host sends.
+    A valid existing file is not downloaded again. An interrupted download leaves
+    ``path + '.part'``; the next call resumes it if ``checksum`` or ``check`` can verify the result.
+    Web pages (HTML) are refused, because login pages and dead hosts send them.
 
     Args:
         urls: one http(s) address, or several of the same file, best first.
-        path: where to put the file; its folder is made.
-        checksum: "sha1:..." or "sha256:..." with the hexadecimal digits, the first 8 or more.
-        check: called with the downloaded file before it is placed; a ValueError refuses it.
-        progress: show a bar, if standard error is a terminal.
-        timeout: seconds without a byte after which a mirror is given up.
+        path: path of the file; its folder is created.
+        checksum: "sha1:..." or "sha256:..." with at least the first 8 hexadecimal digits.
+        check: called with the downloaded file before it is moved to ``path``; it raises ValueError
+            to refuse the file.
+        progress: show a progress bar, if standard error is a terminal.
+        timeout: seconds without a byte before the next mirror is tried.
+
+    Returns:
+        ``path``, with ``~`` expanded.
 
     Raises:
         ValueError: an address or a checksum is not well-formed.
-        DownloadError: no mirror gave the file; the message names each with its reason.
+        DownloadError: no mirror provided the file; the message lists the reason of each.
     """
     urls = [urls] if isinstance(urls, str) else list(urls)
     _check_urls(urls)
@@ -117,11 +121,11 @@ def download(
 
 
 def verify_checksum(path: str | os.PathLike, checksum: str) -> None:
-    """Raise ValueError unless the file's digest starts with that of `checksum` ("sha1:6f1e...")."""
+    """Raise ValueError unless the file's hash begins with that of ``checksum`` ("sha1:6f1e...")."""
     algorithm, expected = _parse_checksum(checksum)
-    got = file_digest(path, algorithm)[: len(expected)]
-    if got != expected:
-        raise ValueError(f"has {algorithm} {got}, expected {expected}")
+    actual = file_digest(path, algorithm)[: len(expected)]
+    if actual != expected:
+        raise ValueError(f"has {algorithm} {actual}, expected {expected}")
 
 
 def _check_urls(urls: Sequence[str]) -> None:
@@ -135,8 +139,8 @@ def _check_urls(urls: Sequence[str]) -> None:
 def _parse_checksum(checksum: str) -> tuple[str, str]:
     algorithm, _, digits = checksum.partition(":")
     lengths = {"sha1": 40, "sha256": 64}
-    good = algorithm in lengths and re.fullmatch("[0-9a-fA-F]{8,64}", digits)
-    if not good or len(digits) > lengths[algorithm]:
+    is_valid = algorithm in lengths and re.fullmatch("[0-9a-fA-F]{8,64}", digits)
+    if not is_valid or len(digits) > lengths[algorithm]:
         raise ValueError(
             f"got the checksum {checksum!r}, expected 'sha1:' or 'sha256:' and 8 or more "
             "hexadecimal digits"
@@ -159,23 +163,22 @@ def _all_failed(path: Path, failures: Sequence[tuple[str, str]]) -> DownloadErro
     failed = DownloadError(
         f"could not download {path.name}, every mirror failed:\n"
         + "".join(f"  {url}: {reason}\n" for url, reason in failures)
-        + f"Get the file in another way and put it, under the name {path.name}, into "
-        f"{path.parent.absolute()}"
+        + f"Get the file in another way and save it as {path.name} in {path.parent.absolute()}"
     )
     failed.failures = tuple(failures)
     return failed
 
 
 def _from_mirror(url: str, job: _Job) -> None:
-    """Fetch, verify and place; take a broken transfer up again while it makes headway."""
+    """Download, verify and rename; resume an interrupted transfer while it makes progress."""
     if not job.resumable:
         job.part.unlink(missing_ok=True)
     for attempt in range(1, ATTEMPTS + 1):
-        had = job.part_size()
+        size_before = job.part_size()
         try:
             _transfer(url, job)
-        except _BrokenOffError:
-            if not job.resumable or attempt == ATTEMPTS or job.part_size() <= had:
+        except _InterruptedError:
+            if not job.resumable or attempt == ATTEMPTS or job.part_size() <= size_before:
                 raise
             continue
         problem = job.problem(job.part)
@@ -183,24 +186,24 @@ def _from_mirror(url: str, job: _Job) -> None:
             os.replace(job.part, job.path)
             return
         job.part.unlink()
-        # What was there before may be to blame, not this mirror: once more, from the first byte.
-        if not had or attempt == ATTEMPTS:
-            raise _MirrorError(f"what it sent {problem}")
+        # The error may be in the part that existed before: try once more from the first byte.
+        if not size_before or attempt == ATTEMPTS:
+            raise _MirrorError(f"the file it sent {problem}")
 
 
 def _transfer(url: str, job: _Job) -> None:
-    """Fetch the bytes that `job.part` lacks, or all of them where the server cannot skip."""
+    """Download the bytes missing from ``job.part``, or all if the server cannot skip any."""
     offset = job.part_size()
     with contextlib.closing(_open(url, offset, job.timeout)) as response:
         start, total = _sent_range(response)
         if response.status == 416 and total == offset:
             return
-        skipped_wrong = response.status in (206, 416) and start != offset
-        if not skipped_wrong:
+        is_wrong_range = response.status in (206, 416) and start != offset
+        if not is_wrong_range:
             _receive(response, url, job, start, total)
             return
     if not offset:
-        raise _MirrorError(f"sent the file from byte {start} on, asked for all of it")
+        raise _MirrorError(f"sent the file from byte {start} on, although all of it was requested")
     job.part.unlink()
     _transfer(url, job)
 
@@ -213,7 +216,7 @@ def _receive(
     _refuse_response(response, url)
     _write(response, job, start, total)
     if total is not None and job.part_size() != total:
-        raise _BrokenOffError(f"stopped after {job.part_size()} of {total} bytes")
+        raise _InterruptedError(f"stopped after {job.part_size()} of {total} bytes")
 
 
 def _open(url: str, offset: int, timeout: float) -> http.client.HTTPResponse:
@@ -223,7 +226,7 @@ def _open(url: str, offset: int, timeout: float) -> http.client.HTTPResponse:
     try:
         return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
-        return error  # type: ignore[return-value]  # a response too, with status and headers
+        return error  # type: ignore[return-value]  # it is also a response
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, TimeoutError):
@@ -232,7 +235,7 @@ def _open(url: str, offset: int, timeout: float) -> http.client.HTTPResponse:
 
 
 def _sent_range(response: http.client.HTTPResponse) -> tuple[int, int | None]:
-    """Return the offset of the body in the file and the file's size, None if it was not told."""
+    """Return the offset of the body in the file, and the file's size or None if it is unknown."""
     found = re.match(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
     if response.status in (206, 416) and found:
         start, total = found.groups()
@@ -243,17 +246,19 @@ def _sent_range(response: http.client.HTTPResponse) -> tuple[int, int | None]:
 
 def _refuse_response(response: http.client.HTTPResponse, url: str) -> None:
     if url.startswith("https:") and not response.url.startswith("https:"):
-        raise _MirrorError(f"led from https to {response.url}, which is not encrypted")
+        raise _MirrorError(f"redirected from https to {response.url}, which is not encrypted")
     kind = response.headers.get_content_type()
     if kind in ("text/html", "application/xhtml+xml"):
-        raise _MirrorError(f"sent a web page ({kind}), not a file: a login page or a dead host")
+        raise _MirrorError(
+            f"sent a web page ({kind}) instead of the file: a login page or a dead host"
+        )
 
 
 def _refuse_web_page(file: Path) -> None:
     with open(file, "rb") as opened:
         head = opened.read(512).lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")):
-        raise ValueError("is a web page, not the file")
+        raise ValueError("is a web page instead of the file")
 
 
 def _write(response: http.client.HTTPResponse, job: _Job, start: int, total: int | None) -> None:
@@ -261,7 +266,7 @@ def _write(response: http.client.HTTPResponse, job: _Job, start: int, total: int
     with open(job.part, mode) as file, _bar(job, start, total) as bar:
         for chunk in _chunks(response, job.timeout):
             file.write(chunk)
-            # A process killed later must lose nothing that came.
+            # A process that is killed must not lose the bytes received so far.
             file.flush()
             bar.update(len(chunk))
         os.fsync(file.fileno())
@@ -283,9 +288,9 @@ def _chunks(response: http.client.HTTPResponse, timeout: float) -> Iterator[byte
         try:
             chunk = response.read1(CHUNK)
         except TimeoutError as error:
-            raise _BrokenOffError(f"stalled: no byte for {timeout:g} s") from error
+            raise _InterruptedError(f"stalled: no byte for {timeout:g} s") from error
         except (OSError, http.client.HTTPException) as error:
-            raise _BrokenOffError(f"connection lost: {error!r}") from error
+            raise _InterruptedError(f"connection lost: {error!r}") from error
         if not chunk:
             return
         yield chunk

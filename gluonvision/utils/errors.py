@@ -1,4 +1,4 @@
-"""Which errors a user can mend: these are told in a line, all others with their traceback."""
+"""Which errors the user can fix: they are reported in one line, all others with a traceback."""
 
 import os
 
@@ -6,9 +6,10 @@ _USER_ERRORS = (ValueError, OSError, FloatingPointError)
 
 
 def is_user_error(error: BaseException) -> bool:
-    """Whether an error is a user's to mend, by what its message says, and not a fault of ours.
+    """Return whether the user can fix an error by its message, and it is not a bug of ours.
 
-    Never with ``GLUONVISION_TRACEBACK`` set, by which one asks where errors come from.
+    Always False if the environment variable ``GLUONVISION_TRACEBACK`` is set, so that every error
+    shows where it comes from.
     """
     if os.environ.get("GLUONVISION_TRACEBACK"):
         return False
@@ -17,10 +18,10 @@ def is_user_error(error: BaseException) -> bool:
 
 
 def _is_missing_package(error: BaseException) -> bool:
-    """Whether it is an ImportError that says what to install: Python's own have a ``name``.
+    """Return whether it is our ImportError with an install hint; Python's own have a ``name``.
 
-    One of a package that is there and broken keeps its traceback, which tells where.
+    An installed but broken package keeps its traceback.
     """
     cause = error.__cause__
-    is_told = isinstance(error, ImportError) and error.name is None
-    return is_told and (cause is None or isinstance(cause, ModuleNotFoundError))
+    has_hint = isinstance(error, ImportError) and error.name is None
+    return has_hint and (cause is None or isinstance(cause, ModuleNotFoundError))

@@ -1,23 +1,33 @@
-"""One lock a file, between threads and processes."""
+"""Locks between threads and processes, by a lock file."""
 
 import contextlib
+import errno
 import logging
 import os
 import sys
 from collections.abc import Iterator
+from io import BufferedWriter
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-_held: set = set()
+_held: set[BufferedWriter] = set()
 
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
-    """Hold `path + '.lock'` against other threads and processes, waiting for it if need be.
+    """Hold a lock on ``path`` against other threads and processes.
 
-    The lock is the operating system's, on the open file: the one of a killed process is free.
-    Raises BlockingIOError where another holds it and `wait` is false.
+    The operating system locks the open file ``path + '.lock'``, and unlocks it when the process is
+    killed.
+
+    Args:
+        path: file or folder to lock; its folder is created.
+        wait: wait for another holder of the lock.
+
+    Raises:
+        BlockingIOError: another process holds the lock and ``wait`` is False.
+        OSError: the file system has no locks.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,30 +38,31 @@ def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         _held.discard(handle)
-        # Windows refuses to remove an open file; the empty file left there does no harm.
+        # Windows does not remove open files; the empty file that remains does no harm.
         with contextlib.suppress(OSError):
             lock.unlink()
+        _unlock(handle)
         handle.close()
 
 
-def _leave_to_parent() -> None:
+def _close_in_child() -> None:
     for handle in _held:
         handle.close()
     _held.clear()
 
 
-# A fork has the open file too, and would hold its lock on when the parent has been killed.
+# A fork inherits the open file, and would hold the lock after its parent has been killed.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
-def _acquire(lock: Path, wait: bool):
+def _acquire(lock: Path, wait: bool) -> BufferedWriter:
     while True:
         handle = open(lock, "ab")  # noqa: SIM115
         try:
             _lock_handle(handle, lock, wait)
-            # Its last holder removed the file, and another may have made a new one: a lock on the
-            # removed file would exclude nobody.
+            # The last holder removes the file, and another process may have created a new one: a
+            # lock on the removed file would exclude nobody.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle.fileno()), lock.stat()):
                     return handle
@@ -61,7 +72,7 @@ def _acquire(lock: Path, wait: bool):
         handle.close()
 
 
-def _lock_handle(handle, lock: Path, wait: bool) -> None:
+def _lock_handle(handle: BufferedWriter, lock: Path, wait: bool) -> None:
     try:
         if not _try_lock(handle):
             if not wait:
@@ -81,28 +92,43 @@ def _lock_handle(handle, lock: Path, wait: bool) -> None:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(handle) -> bool:
+    # What LK_NBLCK and LK_LOCK raise for a file that another holds.
+    _IS_LOCKED = (errno.EACCES, errno.EDEADLOCK)
+
+    def _try_lock(handle: BufferedWriter) -> bool:
+        return _lock_first_byte(handle, msvcrt.LK_NBLCK)
+
+    def _wait_lock(handle: BufferedWriter) -> None:
+        # LK_LOCK gives up after ten seconds.
+        while not _lock_first_byte(handle, msvcrt.LK_LOCK):
+            pass
+
+    def _lock_first_byte(handle: BufferedWriter, mode: int) -> bool:
         try:
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
+            msvcrt.locking(handle.fileno(), mode, 1)
+        except OSError as error:
+            if error.errno not in _IS_LOCKED:
+                raise
             return False
         return True
 
-    def _wait_lock(handle) -> None:
-        while True:
-            # LK_LOCK gives up after ten seconds.
-            with contextlib.suppress(OSError):
-                return msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
+    def _unlock(handle: BufferedWriter) -> None:
+        # Windows unlocks a closed file only some time later.
+        with contextlib.suppress(OSError):
+            msvcrt.locking(handle.fileno(), msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _try_lock(handle) -> bool:
+    def _try_lock(handle: BufferedWriter) -> bool:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def _wait_lock(handle) -> None:
+    def _wait_lock(handle: BufferedWriter) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
+
+    def _unlock(handle: BufferedWriter) -> None:
+        """Do nothing: closing the file unlocks it."""

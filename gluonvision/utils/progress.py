@@ -1,44 +1,46 @@
-"""Bars of progress that are made for a terminal, and what becomes of them in a log file."""
+"""Progress bars for a terminal, and lines of progress for a log file."""
 
 import sys
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
-# Seconds between the lines of a log.
+# Seconds between the lines in a log.
 EVERY = 60
 
 
 class _Lines:
-    """A stream that takes a bar's redrawings, and writes each as a line of its own."""
+    """A stream that writes each update of a bar as a line of its own."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
-    def write(self, text: str):
+    def write(self, text: str) -> None:
         line = text.strip("\r\n ")
         if line:
             self.stream.write(f"{line}\n")
 
-    def flush(self):
+    def flush(self) -> None:
         self.stream.flush()
 
 
 class _LogBar(tqdm):
-    """A bar that tells of its first step at once: the next line is a minute away."""
+    """A bar that writes a line at its first step, because the next one is a minute away."""
 
-    def update(self, n=1):
+    def update(self, n: float | None = 1) -> bool | None:
         is_first = not self.disable and self.n == self.initial
-        super().update(n)
+        shown = super().update(n)
         if is_first:
             self.refresh()
+        return shown
 
 
-def progress_bar(**options) -> tqdm:
-    """A tqdm bar on standard error; where that is no terminal, a line at first and each minute.
+def progress_bar(**options: Any) -> tqdm:
+    """Make a tqdm bar on standard error, with tqdm's ``options``.
 
-    ``options`` are tqdm's.
+    If standard error is not a terminal, the bar writes a line at the first step and every minute.
     """
     if sys.stderr.isatty():
         return tqdm(**options)
-    lines = {"file": _Lines(sys.stderr), "ncols": 100}
+    lines: dict[str, Any] = {"file": _Lines(sys.stderr), "ncols": 100}
     return _LogBar(mininterval=EVERY, maxinterval=EVERY, delay=0, **lines, **options)

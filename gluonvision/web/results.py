@@ -10,12 +10,10 @@ import numpy as np
 from PIL import Image
 from starlette.responses import JSONResponse, Response
 
-from gluonvision.data.meta import Meta
+from gluonvision.data.meta import IGNORED_VALUE, Meta
 from gluonvision.plots.masks import class_ids
 from gluonvision.web.uploads import UploadedImage
 
-# The byte of ignored pixels in ``labels`` of the JSON.
-_IGNORED_BYTE = 255
 _PREVIEW_SIDE = 2048
 
 
@@ -91,7 +89,7 @@ def _classes(labels: np.ndarray, meta: Meta) -> list[dict]:
 
 
 def _compressed(labels: np.ndarray) -> str:
-    values = np.where(labels < 0, _IGNORED_BYTE, labels).astype(np.uint8)
+    values = np.where(labels < 0, IGNORED_VALUE, labels).astype(np.uint8)
     return base64.b64encode(zlib.compress(values.tobytes())).decode()
 
 

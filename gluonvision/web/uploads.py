@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from starlette.requests import ClientDisconnect, Request
 
-from gluonvision.data.files.reading import orientation, picture_pixels
+from gluonvision.data.files.reading import orientation, pillow_to_rgb
 from gluonvision.web.errors import RequestError
 from gluonvision.web.limits import MEGA, Limits
 
@@ -104,7 +104,7 @@ def _num_pixels(image: Image.Image) -> int:
 
 def _rgb_pixels(image: Image.Image) -> np.ndarray:
     try:
-        return picture_pixels(image)
+        return pillow_to_rgb(image)
     except ValueError as error:
         raise RequestError(415, f"The image is not supported: it is {error}.") from error
 

@@ -1,4 +1,4 @@
-"""Prepare Cityscapes (from archives fetched with a login).
+"""Prepare Cityscapes from archives that you downloaded with a login.
 
 python cityscapes.py
 python cityscapes.py --root FOLDER --archive FILE

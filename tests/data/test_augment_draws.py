@@ -20,7 +20,7 @@ from gluonvision.data.transforms.augment import (
     Augmentation,
     apply,
     draw,
-    largest_share,
+    largest_fraction,
     random_transform,
     redraw_crop,
 )
@@ -195,7 +195,7 @@ class TestClassAwareCrop:
             # A position halfway between two labels may take either: one pixel in so many, and
             # with OpenCV 5, which rounds positions to 1/1024, one in five hundred more.
             slack = 0.05 if sampled else 0.002 + 1.01 / max(counts.sum(), 1)
-            assert largest_share(a, mask, crop) == pytest.approx(want, abs=slack)
+            assert largest_fraction(a, mask, crop) == pytest.approx(want, abs=slack)
 
     def test_the_crop_moves_until_no_class_fills_it(self):
         # Three quarters of class 0: a crop of 40 needs luck to have half of another.
@@ -206,7 +206,7 @@ class TestClassAwareCrop:
             a = draw(generator, mask.shape, 400, 40)
             b = redraw_crop(generator, a, mask, 40, cat_max_ratio=0.75)
             assert replace(b, top=a.top, left=a.left) == a
-            first, last = (largest_share(c, mask, 40) for c in (a, b))
+            first, last = (largest_fraction(c, mask, 40) for c in (a, b))
             assert (a == b) == (first < 0.75)
             moved += first >= 0.75 > last
         assert moved >= 15
@@ -222,9 +222,9 @@ class TestClassAwareCrop:
 
     def test_pixels_without_a_label_do_not_count(self):
         mask = np.full((60, 80), -1, np.int32)
-        assert largest_share(WHOLE, mask, 60) == 1.0
+        assert largest_fraction(WHOLE, mask, 60) == 1.0
         mask[10:20, :40], mask[10:20, 40:60] = 1, 2
-        assert largest_share(WHOLE, mask, 80) == pytest.approx(2 / 3)
+        assert largest_fraction(WHOLE, mask, 80) == pytest.approx(2 / 3)
 
     def test_the_transform_uses_it(self):
         mask = np.zeros((90, 400), np.int32)
@@ -248,7 +248,7 @@ class TestClassAwareCrop:
 
     @pytest.mark.parametrize("ratio", [0, -0.5, 1.5])
     def test_a_ratio_that_is_none(self, voc_like, ratio):
-        with pytest.raises(ValueError, match=f"cat_max_ratio {ratio}: expected a share"):
+        with pytest.raises(ValueError, match=f"cat_max_ratio {ratio}: expected a fraction"):
             VOCSegmentationDataset(voc_like, cat_max_ratio=ratio)
 
 

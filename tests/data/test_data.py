@@ -311,7 +311,7 @@ class TestFiles:
         path = voc_copy / folder / f"2012_000001.{suffix}"
         content = path.read_bytes()
         path.write_bytes(content[: int(len(content) * share)])
-        with pytest.raises(ValueError, match=rf"2012_000001\.{suffix}: cannot be read.*fetch"):
+        with pytest.raises(ValueError, match=rf"2012_000001\.{suffix}: cannot be read.*download"):
             VOCSegmentationDataset(voc_copy, mode="val")[1]
 
     @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
@@ -324,7 +324,9 @@ class TestFiles:
         content = path.read_bytes()
         length = int(len(content) * share)
         path.write_bytes(content[:length] + bytes(len(content) - length))
-        with pytest.raises(ValueError, match=r"2012_000001\.jpg: cannot be read.*truncated.*fetch"):
+        with pytest.raises(
+            ValueError, match=r"2012_000001\.jpg: cannot be read.*truncated.*download"
+        ):
             read_image(path)
 
     @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 10}])
@@ -345,7 +347,7 @@ class TestFiles:
         else:
             path.symlink_to({"device": "/dev/zero", "loop": path}[kind])
         for read in (read_image, lambda path: read_mask(path, "pascal_voc")):
-            with pytest.raises(ValueError, match=r"a\.png: cannot be read as a picture \("):
+            with pytest.raises(ValueError, match=r"a\.png: cannot be read as an image \("):
                 read(path)
 
     @pytest.mark.parametrize(

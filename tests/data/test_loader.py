@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluonvision.data import DataLoader, Sampler, VOCSegmentationDataset
-from gluonvision.data.loading import loader as loading
+from gluonvision.data.loading import prefetch
 from gluonvision.data.loading.forked_workers import can_fork
 from gluonvision.data.loading.sampler import epoch_order
 
@@ -126,12 +126,12 @@ class TestLoader:
     def test_reading_ahead_is_bounded_and_ends_with_the_pass(self, monkeypatch):
         submitted = []
 
-        class Counted(loading.ThreadPoolExecutor):
+        class Counted(prefetch.ThreadPoolExecutor):
             def submit(self, *arguments):
                 submitted.append(arguments)
                 return super().submit(*arguments)
 
-        monkeypatch.setattr(loading, "ThreadPoolExecutor", Counted)
+        monkeypatch.setattr(prefetch, "ThreadPoolExecutor", Counted)
         threads = threading.active_count()
         batches = iter(DataLoader(Listed([(np.zeros(1),)] * 100), 1, num_workers=2))
         for _ in range(3):
@@ -239,7 +239,7 @@ class TestSampler:
 
     @pytest.mark.parametrize("options", [{"shuffle": True}, {"seed": 1}])
     def test_the_order_is_given_once(self, options):
-        with pytest.raises(ValueError, match="and the loader neither"):
+        with pytest.raises(ValueError, match="and the loader neither shuffle nor seed"):
             DataLoader(numbers(4), 2, sampler=Sampler(4), **options)
         with pytest.raises(ValueError, match="orders 5 samples, the data set has 4"):
             DataLoader(numbers(4), 2, sampler=Sampler(5))

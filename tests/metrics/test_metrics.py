@@ -128,8 +128,8 @@ def test_many_pixels_do_not_overflow_small_types():
         ([-1], [0], "predicted holds -1"),
         ([0], [255], "label holds 255 to 255.*-1"),
         ([0], [-2], "label holds -2"),
-        ([0.5], [0], "predicted: expected whole class numbers"),
-        ([math.nan], [0], "predicted: expected whole class numbers"),
+        ([0.5], [0], "predicted: expected integer class labels"),
+        ([math.nan], [0], "predicted: expected integer class labels"),
     ],
 )
 def test_wrong_values_add_nothing(predicted, label, message):

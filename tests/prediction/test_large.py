@@ -9,7 +9,7 @@ from PIL import Image
 
 from gluonvision import backend
 from gluonvision.backend import HybridBlock, init, initialize, nn
-from gluonvision.data.files.reading import picture_pixels
+from gluonvision.data.files.reading import pillow_to_rgb
 from gluonvision.data.meta import get_meta
 from gluonvision.prediction import large_png, large_read, large_windows
 from gluonvision.prediction.large_images import predict_large
@@ -72,7 +72,7 @@ def test_a_png_by_parts_is_pillows(pixels, mode, tmp_path, monkeypatch):
     ours, parts = read(tmp_path / "a.png")
     assert parts > 1
     with Image.open(tmp_path / "a.png") as picture:
-        np.testing.assert_array_equal(ours, picture_pixels(picture, deep=True))
+        np.testing.assert_array_equal(ours, pillow_to_rgb(picture, deep=True))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
@@ -80,7 +80,7 @@ def test_a_png_of_few_colours(pixels, bits, tmp_path):
     few = Image.fromarray(pixels).quantize(2**bits)
     few.save(tmp_path / "a.png", bits=bits, transparency=1)
     with Image.open(tmp_path / "a.png") as picture:
-        np.testing.assert_array_equal(read(tmp_path / "a.png")[0], picture_pixels(picture))
+        np.testing.assert_array_equal(read(tmp_path / "a.png")[0], pillow_to_rgb(picture))
 
 
 @pytest.mark.parametrize("options", TIFFS, ids=str)

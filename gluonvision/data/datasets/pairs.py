@@ -1,4 +1,4 @@
-"""Images and their masks, found by name in two folders or read from a list file."""
+"""Pairs of an image and its mask, found by name in two folders or read from a split file."""
 
 import os
 import re
@@ -12,117 +12,129 @@ Pair = tuple[Path, Path]
 
 
 def pairs_of_folders(images: Path, masks: Path, may_miss: bool = False) -> list[Pair]:
-    """Each image of a folder with the mask of its name (less the ending) in another, sorted.
+    """Pair each image of one folder with the mask of the same name in another, sorted by name.
 
-    Raises FileNotFoundError where there are no images, or, unless ``may_miss``, no mask for one;
-    ValueError for two files of one name.
+    The names are compared without their suffixes.
+
+    Raises:
+        FileNotFoundError: there are no images, or, unless ``may_miss``, an image has no mask.
+        ValueError: two files of a folder have the same name.
     """
-    found = {image.stem: image for image in images_of(images)}
-    known, lossy = by_name(masks, MASKS), by_name(masks, _LOSSY)
-    missing = [name for name in found if name not in known]
+    image_files = {image.stem: image for image in images_of(images)}
+    mask_files, jpegs = files_by_name(masks, MASKS), files_by_name(masks, _LOSSY)
+    missing = [name for name in image_files if name not in mask_files]
     if missing and not may_miss:
         raise FileNotFoundError(
-            f"{masks}: no mask for {found[missing[0]].name} ({len(missing)} of {len(found)} images "
-            "have none); masks are called as their images, with .png: add them, take the images "
-            "away, or leave them out with skip_broken=True (--skip-broken)"
-            + _of_jpegs([lossy[name] for name in missing if name in lossy])
+            f"{masks}: no mask for {image_files[missing[0]].name} ({len(missing)} of "
+            f"{len(image_files)} images have none); a mask has the name of its image, with .png: "
+            "add the masks, remove the images, or skip them with skip_broken=True (--skip-broken)"
+            + _jpeg_hint([jpegs[name] for name in missing if name in jpegs])
         )
-    known = {name: masks / f"{name}.png" for name in missing} | lossy | known
-    return [(image, known[name]) for name, image in found.items()]
+    mask_files = {name: masks / f"{name}.png" for name in missing} | jpegs | mask_files
+    return [(image, mask_files[name]) for name, image in image_files.items()]
 
 
 def check_flat(folder: Path) -> None:
-    """Raise ValueError where images lie deeper, as nobody would see that they are not read."""
-    inner = [entry for entry in os.scandir(folder) if entry.is_dir()] if folder.is_dir() else []
-    for entry in inner:
-        count = 0 if entry.name.startswith(".") else len(by_name(Path(entry), IMAGES))
+    """Raise ValueError if a subfolder holds images, because they would be skipped silently."""
+    entries = [entry for entry in os.scandir(folder) if entry.is_dir()] if folder.is_dir() else []
+    for entry in entries:
+        count = 0 if entry.name.startswith(".") else len(files_by_name(Path(entry), IMAGES))
         if count:
             raise ValueError(
-                f"{folder}: {count} images lie in its sub-folder {entry.name}, which is not looked "
-                "into; move them up, or write a list, SPLIT.txt, a line for an image and its mask"
+                f"{folder}: {count} images are in its subfolder {entry.name}, which is not "
+                "searched; move them up, or write a split file, SPLIT.txt, with an image and its "
+                "mask per line"
             )
 
 
-def _of_jpegs(files: list[Path]) -> str:
+def _jpeg_hint(files: list[Path]) -> str:
     if not files:
         return ""
     return (
-        f"; {files[0]} is no mask: JPEG invents values along every edge; export the masks from "
-        "their source as PNG"
+        f"; {files[0]} cannot be a mask, because JPEG compression changes values along every edge; "
+        "export the masks from their source as PNG"
     )
 
 
 def images_of(folder: Path) -> list[Path]:
-    """The images of a folder, sorted. Raises FileNotFoundError for none."""
-    found = list(by_name(folder, IMAGES).values())
-    if not found:
+    """List the images of a folder, sorted; raise FileNotFoundError if there are none."""
+    images = list(files_by_name(folder, IMAGES).values())
+    if not images:
         raise FileNotFoundError(f"{folder}: no images there (of {', '.join(IMAGES)})")
-    return found
+    return images
 
 
-def by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """A folder's files with these endings by their name without it, sorted; {} for no folder.
+def files_by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Map the name without suffix to the file, for files with these suffixes, sorted.
 
-    Raises ValueError for two files that differ in their ending alone.
+    Returns an empty dictionary if there is no such folder.
+
+    Raises:
+        ValueError: two files differ only in their suffix.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        # What macOS leaves beside a file is no picture.
+        # macOS leaves "._image.jpg" next to "image.jpg"; it is not an image.
         if path.suffix.lower() not in suffixes or path.name.startswith("._"):
             continue
-        if path.stem in found:
+        if path.stem in files:
             raise ValueError(
-                f"{folder}: {found[path.stem].name} and {path.name} have one name; take one away"
+                f"{folder}: {files[path.stem].name} and {path.name} have the same name; remove one"
             )
-        found[path.stem] = path
-    return found
+        files[path.stem] = path
+    return files
 
 
 def pairs_of_list(path: Path, root: Path, may_miss: bool = False) -> list[Pair]:
-    """The pairs in a list file: a line names an image and its mask, relative to ``root``.
+    """Read the pairs in a split file: a line names an image and its mask, relative to ``root``.
 
-    They stand apart by a tab or a comma, or, in names without spaces, by a space. Empty lines and
-    those that begin with # do not count. Raises ValueError, naming the line, for any other;
-    FileNotFoundError, unless ``may_miss``, for files that are not there.
+    A tab or a comma separates them, or a space if the names contain none. Empty lines and lines
+    that begin with # are comments.
+
+    Raises:
+        ValueError: a line is not a pair, the file is empty or is not text; the message names the
+            line.
+        FileNotFoundError: a file is missing, unless ``may_miss``.
     """
     pairs = []
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path}: is no text ({error}); a list has an image and a mask a line"
+            f"{path}: is not text ({error}); a split file has an image and its mask per line"
         ) from error
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):
             pairs.append(_pair(line, root, f"{path}, line {number}"))
     if not pairs:
-        raise ValueError(f"{path}: the list is empty; a line names an image and its mask")
+        raise ValueError(f"{path}: the list is empty; write an image and its mask per line")
     if not may_miss:
-        _check_all_there(path, [file for pair in pairs for file in pair])
+        _check_all_exist(path, [file for pair in pairs for file in pair])
     return pairs
 
 
-def _check_all_there(path: Path, files: list[Path]) -> None:
-    """One listing a folder, as asking for thousands of files one by one is slow."""
+def _check_all_exist(path: Path, files: list[Path]) -> None:
+    # List each folder once, because thousands of single look-ups are slow.
     folders = {file.parent for file in files}
-    present = {f: set(os.listdir(f)) if f.is_dir() else set() for f in folders}
-    missing = [file for file in files if file.name not in present[file.parent]]
+    existing = {f: set(os.listdir(f)) if f.is_dir() else set() for f in folders}
+    missing = [file for file in files if file.name not in existing[file.parent]]
     if not missing:
         return
-    way = "names are relative to the list's folder: mend them"
+    fix = "names are relative to the folder of the split file: correct them"
     if "\\" in missing[0].name:
-        way = "folders stand apart by / and not by \\: mend that"
+        fix = "separate folders with / instead of \\"
     raise FileNotFoundError(
-        f"{path}: {missing[0]} is not there ({len(missing)} of {len(files)} files are missing); "
-        f"{way}, add the files, or leave them out with skip_broken=True (--skip-broken)"
+        f"{path}: {missing[0]} does not exist ({len(missing)} of {len(files)} files are missing); "
+        f"{fix}, add the files, or skip them with skip_broken=True (--skip-broken)"
     )
 
 
 def _pair(line: str, root: Path, where: str) -> Pair:
     separator = next((s for s in ("\t", ",") if s in line), None)
-    parts = line.split(separator) if separator else re.split(" +", line.strip())
-    if len(parts) != 2:
+    names = line.split(separator) if separator else re.split(" +", line.strip())
+    if len(names) != 2:
         raise ValueError(
-            f"{where}: {len(parts)} names, expected an image and its mask, apart by a tab: {line!r}"
+            f"{where}: {len(names)} names, expected an image and its mask, separated by a tab: "
+            f"{line!r}"
         )
-    return root / parts[0].strip(), root / parts[1].strip()
+    return root / names[0].strip(), root / names[1].strip()

@@ -1,90 +1,77 @@
 """Pascal VOC augmented with the Semantic Boundaries Dataset (Hariharan et al., ICCV 2011).
 
-SBD labels 11,355 images of VOC 2011's trainval: 8,498 train and 2,857 val, a split of its own. Its
-train holds images of VOC 2012's val, so what is trained on it may not be scored there.
+SBD labels 11,355 images of VOC 2011's trainval: 8,498 train and 2,857 val, a split of its own.
+Images of VOC 2012's val are among its train, so do not evaluate a model trained on it there.
 """
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
-from gluonvision.data.datasets.base import MODES, SegmentationDataset
-from gluonvision.data.datasets.locations import Place, check_split, files, find, read_names
-from gluonvision.data.datasets.voc import files_of, find_voc, names_of
+from gluonvision.data.datasets.locations import Location, find_files, find_folder, read_names
+from gluonvision.data.datasets.published import PublishedDataset, Root
+from gluonvision.data.datasets.voc import find_voc, split_files, split_names
 
-PLACE = Place(
+LOCATION = Location(
     title="the Semantic Boundaries Dataset",
     folder="voc",
-    inner=("VOCaug/dataset", "benchmark_RELEASE/dataset", "dataset", "."),
-    proof="cls",
-    script="pascal_aug",
+    subfolders=("VOCaug/dataset", "benchmark_RELEASE/dataset", "dataset", "."),
+    marker="cls",
+    prepare_name="pascal_aug",
 )
-SPLITS = ("train", "val", "trainval", "trainaug", "train_noval", "voc_val")
 
 _Files = tuple[list[Path], list[Path]]
 
 
-class VOCAugSegmentationDataset(SegmentationDataset):
+class VOCAugSegmentationDataset(PublishedDataset):
     """SBD's images and ``.mat`` masks, alone or together with VOC 2012's.
 
-    ``root``: the folder that holds VOCaug (and, for the last three splits, VOCdevkit), as
-    ``gluonvision prepare pascal_aug`` lays them out; defaults as for ``VOCSegmentationDataset``.
-    ``split``:
+    ``root`` is the folder that holds VOCaug and, for the last three splits, VOCdevkit, as
+    ``gluonvision prepare pascal_aug`` puts them there. The splits:
 
-    - 'train', 'val': SBD's own lists; 'trainval': both (what GluonCV called 'train');
-    - 'trainaug': the field's 10,582: VOC 2012's train with VOC's masks, and the images of SBD that
-      are in neither list of VOC 2012, with SBD's; score it on 'voc_val';
-    - 'train_noval': SBD's train without VOC 2012's val, 5,623;
-    - 'voc_val': VOC 2012's val, 1,449, with VOC's masks.
+    - 'train', 'val': SBD's own split files;
+    - 'trainval': both (GluonCV's 'train');
+    - 'trainaug': the usual 10,582 training images: VOC 2012's train with VOC's masks, and SBD's
+      images that are in neither split file of VOC 2012, with SBD's masks; evaluate on 'voc_val';
+    - 'train_noval': SBD's train without VOC 2012's val, 5,623 images;
+    - 'voc_val': VOC 2012's val, 1,449 images, with VOC's masks.
 
-    SBD's masks have no ignored border, VOC's do. ``mode`` ('val' for 'voc_val'), ``transform``
-    and the ``options`` as in ``SegmentationDataset``.
-
-    Raises FileNotFoundError where there is no such data, ValueError for an unknown split or mode.
+    VOC's masks have an ignored border around each object, SBD's do not. The arguments are those of
+    ``PublishedDataset``.
     """
 
     NAME = "pascal_aug"
     NUM_CLASS = 21
+    SPLITS = ("train", "val", "trainval", "trainaug", "train_noval", "voc_val")
 
-    def __init__(
-        self,
-        root: str | os.PathLike | None = None,
-        split: str = "train",
-        mode: str | None = None,
-        transform: Callable | None = None,
-        **options,
-    ):
-        check_split(split, SPLITS)
-        self.split, self._may_miss = split, options.get("skip_broken", False)
-        images, masks = self._files(root)
-        mode = mode or ("val" if split == "voc_val" else split if split in MODES else "train")
-        super().__init__(images, masks, mode, transform, **options)
+    def _default_mode(self) -> str:
+        return "val" if self.split == "voc_val" else super()._default_mode()
 
-    def _files(self, root: str | os.PathLike | None) -> _Files:
+    def _list_files(self, root: Root, may_miss: bool) -> _Files:
         if self.split == "voc_val":
-            return self._of_voc(root, "val")
-        self.root = find(PLACE, root)
-        if self.split in ("train", "val"):
-            return self._of_sbd(_names(self.root, self.split))
+            self.root = find_voc(root)
+            return split_files(self.root, "val", may_miss)
+        self.root = find_folder(LOCATION, root)
+        if self.split == "trainaug":
+            return self._trainaug(find_voc(root), may_miss)
+        return self._sbd_files(self._split_names(root), may_miss)
+
+    def _split_names(self, root: Root) -> list[str]:
+        if self.split == "trainval":
+            return self._names("train") + self._names("val")
         if self.split == "train_noval":
-            val = set(names_of(find_voc(root), "val"))
-            return self._of_sbd([n for n in _names(self.root, "train") if n not in val])
-        names = _names(self.root, "train") + _names(self.root, "val")
-        return self._of_sbd(names) if self.split == "trainval" else self._trainaug(root, names)
+            val = set(split_names(find_voc(root), "val"))
+            return [name for name in self._names("train") if name not in val]
+        return self._names(self.split)
 
-    def _trainaug(self, root: str | os.PathLike | None, names: list[str]) -> _Files:
-        voc = find_voc(root)
-        taken = {*names_of(voc, "train"), *names_of(voc, "val")}
-        first, second = self._of_voc(root, "train"), self._of_sbd(sorted({*names} - taken))
-        return first[0] + second[0], first[1] + second[1]
+    def _trainaug(self, voc: Path, may_miss: bool) -> _Files:
+        names = {*self._names("train"), *self._names("val")}
+        in_voc = {*split_names(voc, "train"), *split_names(voc, "val")}
+        voc_images, voc_masks = split_files(voc, "train", may_miss)
+        images, masks = self._sbd_files(sorted(names - in_voc), may_miss)
+        return voc_images + images, voc_masks + masks
 
-    def _of_sbd(self, names: list[str]) -> _Files:
-        images = files(self.root / "img", names, ".jpg", self._may_miss)
-        return images, files(self.root / "cls", names, ".mat", self._may_miss)
+    def _sbd_files(self, names: list[str], may_miss: bool) -> _Files:
+        images = find_files(self.root / "img", names, ".jpg", may_miss)
+        return images, find_files(self.root / "cls", names, ".mat", may_miss)
 
-    def _of_voc(self, root: str | os.PathLike | None, split: str) -> _Files:
-        return files_of(find_voc(root), split, self._may_miss)
-
-
-def _names(root: Path, split: str) -> list[str]:
-    return read_names(root / f"{split}.txt")
+    def _names(self, split: str) -> list[str]:
+        return read_names(self.root / f"{split}.txt")

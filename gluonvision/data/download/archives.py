@@ -1,7 +1,8 @@
-"""The archives that data sets come in: facts, no code.
+"""The archives of each data set: names, addresses, checksums and contents.
 
-Checksums are GluonCV 0.10's (scripts/datasets), which other projects state too; CamVid's has none:
-GitHub makes that archive when asked. None of the addresses was tried when this was written.
+The checksums are those of GluonCV 0.10 (scripts/datasets), which other projects publish too.
+CamVid's archive has none, because GitHub creates it on request. The addresses were not tested when
+this was written.
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from dataclasses import dataclass
 class Archive:
     """One archive of a data set.
 
-    ``name``: its file name; ``mirrors``: addresses of its folder, best first, none where a login is
-    needed; ``checksum``: as for ``utils.download``. ``source``: the folder inside that is wanted (a
-    first part of * is any), ``target``: what becomes of it in the data set's folder. ``contents``:
-    paths that must be in it. ``unpacked``: the most bytes that it may take, well above what it
-    does.
+    Attributes:
+        name: file name.
+        mirrors: addresses of the folder that holds it, best first; none if it needs a login.
+        checksum: as for ``utils.download``.
+        source: folder in the archive to unpack; a first part of * matches any name.
+        target: path of that folder in the data set's folder.
+        contents: paths that must be in it.
+        max_bytes: limit of its unpacked size, well above the actual one.
     """
 
     name: str
@@ -24,14 +28,18 @@ class Archive:
     source: str
     target: str
     contents: tuple[str, ...]
-    unpacked: int
+    max_bytes: int
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from: its folder among the data sets, its archives, and its terms.
+    """Where a data set comes from.
 
-    ``login``: where to register, for what cannot be downloaded by a script.
+    Attributes:
+        folder: name of its folder in the folder of all data sets.
+        archives: its archives.
+        terms: its terms of use.
+        login: address to register at, if it cannot be downloaded without a login.
     """
 
     folder: str
@@ -72,25 +80,25 @@ _COCO = "http://images.cocodataset.org"
 
 
 def _coco(name: str, folder: str, checksum: str, contents: tuple[str, ...]) -> Archive:
-    inside = name.removesuffix(".zip") if folder == "zips" else "annotations"
+    source = name.removesuffix(".zip") if folder == "zips" else "annotations"
     mirrors = (f"{_COCO}/{folder}", f"https://s3.amazonaws.com/images.cocodataset.org/{folder}")
-    return Archive(name, mirrors, checksum, inside, inside, contents, 40 * _GB)
+    return Archive(name, mirrors, checksum, source, source, contents, 40 * _GB)
 
 
-def _ade(name: str, inside: str, checksum: str, contents: tuple[str, ...]) -> Archive:
+def _ade(name: str, source: str, checksum: str, contents: tuple[str, ...]) -> Archive:
     mirrors = ("http://data.csail.mit.edu/places/ADEchallenge",)
-    return Archive(name, mirrors, checksum, inside, inside, contents, 8 * _GB)
+    return Archive(name, mirrors, checksum, source, source, contents, 8 * _GB)
 
 
-def _cityscapes(name: str, inside: str, checksum: str) -> Archive:
-    return Archive(name, (), checksum, inside, inside, ("train", "val"), 40 * _GB)
+def _cityscapes(name: str, source: str, checksum: str) -> Archive:
+    return Archive(name, (), checksum, source, source, ("train", "val"), 40 * _GB)
 
 
 _SEGNET_COMMIT = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"
 
 SOURCES = {
     "pascal_voc": Source("voc", (_VOC,), "images from Flickr, under its terms of use"),
-    # Its usual training set takes masks of both.
+    # Its usual training set has masks of both.
     "pascal_aug": Source("voc", (_VOC, _SBD), "images from Flickr, under its terms of use"),
     "mscoco": Source(
         "coco",

@@ -1,4 +1,4 @@
-"""Unpacking archives from strangers: nothing leaves the folder, nothing grows without bound."""
+"""Unpack untrusted archives: nothing leaves the folder, and sizes are limited."""
 
 import lzma
 import os
@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,7 +22,7 @@ from gluonvision.utils.locking import locked
 CHUNK = 1 << 20
 MAX_FILES = 1_000_000
 _MAX_PADDING = 1 << 26
-# The last row: what the standard library raises for broken headers, unknown methods, passwords.
+# The last line: what the standard library raises for broken headers, unknown methods, passwords.
 _BROKEN: tuple[type[Exception], ...] = (
     *(tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError),
     *(ValueError, OverflowError, NotImplementedError, RuntimeError, struct.error, OSError),
@@ -30,7 +30,7 @@ _BROKEN: tuple[type[Exception], ...] = (
 
 
 class ArchiveError(ValueError):
-    """An archive that is broken, hostile, or not the one that was expected."""
+    """An archive is broken, malicious, or not the expected one."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,26 @@ def extract(
     limit: int = 64 << 30,
     progress: bool = True,
 ) -> bool:
-    """Put the folder ``source`` of a zip or tar archive at ``target``, whole or not at all.
+    """Unpack a folder of a zip or tar archive to ``target``, completely or not at all.
 
-    It is unpacked beside ``target`` and then renamed; what an interrupted run left is cleared away.
-    Returns False, at once, where ``target`` is there already. ``source``: a path in the archive;
-    a first part * stands for any. ``contents``: paths that must be in it. ``limit``: bytes that the
-    files may have together.
+    It is unpacked next to ``target`` and then renamed. The remains of an interrupted run are
+    deleted.
 
-    Raises ArchiveError, leaving nothing behind, for a member whose path is absolute or has '..',
-    for links and devices, more bytes or files than allowed, a broken archive, or other contents;
-    FileNotFoundError for no archive.
+    Args:
+        archive: file to unpack.
+        source: folder in the archive; a first part of * matches any name.
+        target: path of the unpacked folder.
+        contents: paths that must be in the folder.
+        limit: maximum size of all files together, in bytes.
+        progress: show a progress bar, if standard error is a terminal.
+
+    Returns:
+        Whether the archive was unpacked; False if ``target`` exists already.
+
+    Raises:
+        ArchiveError: the archive is broken, lacks ``contents``, is larger than allowed, or has a
+            link, a device, or a path that is absolute or contains '..'; nothing is left behind.
+        FileNotFoundError: there is no such archive.
     """
     if target.exists():
         return False
@@ -66,8 +76,8 @@ def extract(
         if target.exists():
             return False
         prefix = f".{target.name}.unpacking-"
-        for left in target.parent.glob(f"{prefix}*"):
-            shutil.rmtree(left)
+        for remains in target.parent.glob(f"{prefix}*"):
+            shutil.rmtree(remains)
         temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
         try:
             unpacked = temporary / "unpacked"
@@ -80,7 +90,7 @@ def extract(
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or a tar archive, by its first or last bytes."""
+    """Return whether a file is a zip or tar archive, by its content."""
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
@@ -95,9 +105,9 @@ def _unpack(archive: Path, source: str, folder: Path, limit: int, progress: bool
         except ArchiveError as error:
             raise ArchiveError(f"{archive}: {error}") from None
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise ArchiveError(f"{archive}: {error.filename} is in it twice") from error
+            raise ArchiveError(f"{archive}: contains {error.filename} twice") from error
         except _BROKEN as error:
-            # Decompressors say OSError too, but for the system's have a number.
+            # Decompressors raise OSError too, but only the system's have a number.
             if getattr(error, "errno", None) is not None:
                 raise
             raise ArchiveError(
@@ -105,36 +115,36 @@ def _unpack(archive: Path, source: str, folder: Path, limit: int, progress: bool
             ) from error
 
 
-def _open(archive: Path, stack: ExitStack):
-    """The archive's members, and what opens one of them."""
+def _open(archive: Path, stack: ExitStack) -> tuple[Iterator[_Member], Callable]:
+    """Return the archive's members, and the function that opens one."""
     if zipfile.is_zipfile(archive):
         opened = stack.enter_context(zipfile.ZipFile(archive))
         return map(_zip_member, opened.infolist()), opened.open
     try:
-        packed = stack.enter_context(tarfile.open(archive, "r:*"))  # noqa: SIM115
+        opened_tar = stack.enter_context(tarfile.open(archive, "r:*"))  # noqa: SIM115
     except (tarfile.TarError, OSError) as error:
         raise ArchiveError(f"neither zip nor tar ({error}); is it the right file?") from error
-    return _tar_members(packed), packed.extractfile
+    return _tar_members(opened_tar), opened_tar.extractfile
 
 
-def _tar_members(packed: tarfile.TarFile) -> Iterator[_Member]:
-    yield from map(_tar_member, packed)
-    # Where a header is broken or missing, tarfile takes that for the end.
-    stream: IO[bytes] = packed.fileobj  # type: ignore[assignment]
-    stream.seek(packed.offset)
+def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
+    yield from map(_tar_member, archive)
+    # tarfile takes a broken or missing header for the end.
+    stream: IO[bytes] = archive.fileobj  # type: ignore[assignment]  # None only when writing
+    stream.seek(archive.offset)
     if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise ArchiveError("is broken or ends too early; remove it and run this again")
-    # Compressed data is verified where it ends.
+    # The checksum of compressed data is verified at its end, so read up to it.
     for _ in range(_MAX_PADDING // CHUNK):
         if not stream.read(CHUNK):
             return
-    raise ArchiveError("goes on behind its end: it is not what it should be")
+    raise ArchiveError("has data after its end: it is not the expected archive")
 
 
 def _zip_member(info: zipfile.ZipInfo) -> _Member:
     kind = stat.S_IFMT(info.external_attr >> 16)
     regular = kind in (0, stat.S_IFREG, stat.S_IFDIR)
-    # The name as it is in the file: ZipInfo.filename stops at a zero and turns separators.
+    # The name as stored: ZipInfo.filename stops at a null byte and replaces separators.
     name = info.orig_filename
     return _Member(
         name, "folder" if info.is_dir() else "file" if regular else "other", info.file_size, info
@@ -147,50 +157,50 @@ def _tar_member(info: tarfile.TarInfo) -> _Member:
 
 
 def _copy_all(
-    members: Iterator[_Member], opener, source: str, folder: Path, limit: int, bar: tqdm
+    members: Iterator[_Member], opener: Callable, source: str, folder: Path, limit: int, bar: tqdm
 ) -> None:
-    left, files = limit, 0
+    bytes_left, num_files = limit, 0
     for member in members:
         path = _inside(_checked(member.name), source)
         if path is None:
             continue
         if member.kind == "other":
-            raise ArchiveError(f"{member.name!r} is a link or a device, which data never needs")
-        files += 1
+            raise ArchiveError(f"{member.name!r} is a link or a device, which data sets never need")
+        num_files += 1
         if member.kind == "file":
             with opener(member.handle) as stream:
-                left -= _copy(stream, folder / path, left, limit, bar)
+                bytes_left -= _copy(stream, folder / path, bytes_left, limit, bar)
         else:
             (folder / path).mkdir(parents=True, exist_ok=True)
-        if files > MAX_FILES:
-            raise ArchiveError(f"holds more than {MAX_FILES} files")
+        if num_files > MAX_FILES:
+            raise ArchiveError(f"contains more than {MAX_FILES} files")
 
 
 def _checked(name: str) -> PurePosixPath:
-    """The member's path, which cannot lead out of a folder on any system."""
+    """Return the member's path if it cannot lead out of a folder, on any operating system."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or any(c in name for c in "\\:\0"):
-        raise ArchiveError(f"{name!r} would leave its folder: the archive is hostile, remove it")
+        raise ArchiveError(f"{name!r} would leave its folder: the archive is malicious, remove it")
     return path
 
 
 def _inside(path: PurePosixPath, source: str) -> PurePosixPath | None:
-    """The path below ``source``, or None for one that is not in it."""
-    wanted = PurePosixPath(source).parts
-    head = path.parts[: len(wanted)]
-    same = len(head) == len(wanted) and all(w in ("*", h) for w, h in zip(wanted, head))
-    return PurePosixPath(*path.parts[len(wanted) :]) if same else None
+    """Return the path relative to ``source``, or None if it is not in there."""
+    prefix = PurePosixPath(source).parts
+    head = path.parts[: len(prefix)]
+    is_inside = len(head) == len(prefix) and all(p in ("*", h) for p, h in zip(prefix, head))
+    return PurePosixPath(*path.parts[len(prefix) :]) if is_inside else None
 
 
-def _copy(stream: IO[bytes], path: Path, left: int, limit: int, bar: tqdm) -> int:
-    """Write one file; returns its size. What headers say of sizes is not believed."""
+def _copy(stream: IO[bytes], path: Path, bytes_left: int, limit: int, bar: tqdm) -> int:
+    """Write one file and return its size; sizes in headers are not trusted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with open(path, "xb") as file:
         while chunk := stream.read(CHUNK):
             size += len(chunk)
-            if size > left:
-                raise ArchiveError(f"unpacks to more than {limit} bytes: not what it should be")
+            if size > bytes_left:
+                raise ArchiveError(f"unpacks to more than {limit} bytes, its expected maximum")
             file.write(chunk)
             bar.update(len(chunk))
     return size
@@ -199,8 +209,8 @@ def _copy(stream: IO[bytes], path: Path, left: int, limit: int, bar: tqdm) -> in
 def _check_contents(archive: Path, source: str, folder: Path, contents: tuple[str, ...]) -> None:
     missing = [name for name in contents if not (folder / name).exists()]
     if missing or not folder.is_dir():
-        lacks = ", ".join(f"{source}/{name}" for name in missing) or f"a folder {source}"
-        raise ArchiveError(f"{archive}: lacks {lacks}: it is another archive, or an old one")
+        absent = ", ".join(f"{source}/{name}" for name in missing) or f"a folder {source}"
+        raise ArchiveError(f"{archive}: lacks {absent}: it is another archive, or an old version")
 
 
 def _bar(archive: Path, progress: bool) -> tqdm:

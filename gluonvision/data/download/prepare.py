@@ -1,4 +1,4 @@
-"""Fetching and unpacking a data set."""
+"""Download and unpack a data set."""
 
 import os
 from collections.abc import Sequence
@@ -17,26 +17,34 @@ def prepare(
     mirror: str | None = None,
     verify: bool = True,
 ) -> Path:
-    """Download (or take), check and unpack a data set's archives; returns its folder.
+    """Download, verify and unpack a data set's archives.
 
-    ``dataset``: pascal_voc, pascal_aug, mscoco, ade20k, cityscapes or camvid. ``root``: where it is
-    put, by default ``$GLUONVISION_DATA/NAME`` or ``~/.mxnet/datasets/NAME``. ``archives``: files
-    that are here already, called as the originals (any name where a data set has but one).
-    ``mirror``: the address of a folder to try before the known ones. ``verify``: whether local
-    archives must have the known checksums; downloads always must.
+    Existing folders are skipped, and an interrupted download is resumed, so it is safe to run this
+    twice. Downloaded archives are kept in ``root/downloads``.
 
-    What is unpacked already is left as it is, an interrupted download goes on, so it is safe to run
-    twice. Archives are kept in ``root/downloads``.
+    Args:
+        dataset: pascal_voc, pascal_aug, mscoco, ade20k, cityscapes or camvid.
+        root: folder to unpack to; by default ``$GLUONVISION_DATA/NAME`` or
+            ``~/.mxnet/datasets/NAME``.
+        archives: local archives to use, with their original names (any name if the data set has
+            only one archive).
+        mirror: address of a folder to try before the known ones.
+        verify: verify the checksums of local archives; those of downloads are always verified.
 
-    Raises ValueError for wrong arguments and for an archive that is broken, hostile or another;
-    OSError where nothing could be downloaded; both say what to do.
+    Returns:
+        The folder of the data set.
+
+    Raises:
+        ValueError: an argument is wrong, or an archive is broken, malicious or not the expected
+            one; the message says what to do.
+        OSError: an archive could not be downloaded; the message says what to do.
     """
     source = _source(dataset)
     folder = Path(root).expanduser() if root else default_folder(source.folder)
     local = _assign([Path(path).expanduser() for path in archives], source.archives)
-    wanted = [archive for archive in source.archives if not (folder / archive.target).exists()]
-    _check_login(dataset, source, [a for a in wanted if a.name not in local and not mirror])
-    for archive in wanted:
+    missing = [archive for archive in source.archives if not (folder / archive.target).exists()]
+    _check_login(dataset, source, [a for a in missing if a.name not in local and not mirror])
+    for archive in missing:
         path = local.get(archive.name)
         if path is None:
             path = _fetch(archive, folder / "downloads", mirror)
@@ -44,19 +52,21 @@ def prepare(
             _verify(path, archive.checksum)
         target = folder / archive.target
         target.parent.mkdir(parents=True, exist_ok=True)
-        extract(path, archive.source, target, archive.contents, archive.unpacked)
+        extract(path, archive.source, target, archive.contents, archive.max_bytes)
         print(f"{archive.name}: unpacked to {target}")
     return folder
 
 
 def _source(dataset: str) -> Source:
     if dataset not in SOURCES:
-        raise ValueError(f"no data set {dataset!r} to prepare: one of {', '.join(sorted(SOURCES))}")
+        raise ValueError(
+            f"no data set {dataset!r} to prepare; expected one of {', '.join(sorted(SOURCES))}"
+        )
     return SOURCES[dataset]
 
 
 def _assign(files: Sequence[Path], archives: Sequence[Archive]) -> dict[str, Path]:
-    """The local file for each archive, by the archive's name."""
+    """Map the name of an archive to its local file."""
     names = [archive.name for archive in archives]
     local = {}
     for path in files:
@@ -64,7 +74,7 @@ def _assign(files: Sequence[Path], archives: Sequence[Archive]) -> dict[str, Pat
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
         if name not in names:
-            raise ValueError(f"{path}: expected a file called {' or '.join(names)}")
+            raise ValueError(f"{path}: expected a file named {' or '.join(names)}")
         local[name] = path
     return local
 
@@ -73,7 +83,7 @@ def _check_login(dataset: str, source: Source, missing: Sequence[Archive]) -> No
     if source.login and missing:
         options = " ".join(f"--archive {archive.name}" for archive in missing)
         raise ValueError(
-            f"{dataset} cannot be downloaded without a login; register at {source.login}, fetch "
+            f"{dataset} cannot be downloaded without a login; register at {source.login}, download "
             f"{' and '.join(archive.name for archive in missing)}, and run this again with "
             f"{options}"
         )
@@ -89,7 +99,7 @@ def _fetch(archive: Archive, folder: Path, mirror: str | None) -> Path:
 
 def _refuse_other_files(path: Path) -> None:
     if not is_archive(path):
-        raise ValueError("is neither zip nor tar")
+        raise ValueError("is not a zip or tar archive")
 
 
 def _verify(path: Path, checksum: str) -> None:
@@ -97,6 +107,5 @@ def _verify(path: Path, checksum: str) -> None:
         verify_checksum(path, checksum)
     except ValueError as error:
         raise ValueError(
-            f"{path}: {error}; fetch it again, or, for one that you packed yourself, pass "
-            "--no-verify"
+            f"{path}: {error}; download it again, or pass --no-verify if you packed it yourself"
         ) from None

@@ -1,8 +1,8 @@
-"""The two kinds of file that data sets are made of, decoded in less time than Pillow takes.
+"""Faster decoders than Pillow's for the two most common kinds of file in data sets.
 
-Ordinary JPEGs by OpenCV: the library inside is the same one, and so is every pixel. Masks in
-unfiltered 8-bit PNGs, which is how VOC's are written, by zlib-ng alone. What is unusual in any way,
-a broken file above all, is not decoded here but left to Pillow, whose errors say what is wrong.
+OpenCV decodes ordinary JPEGs, with the same library inside and so the same pixels. zlib-ng decodes
+masks in unfiltered 8-bit PNGs, such as VOC's. The functions return None for all other files, and
+above all for broken ones: Pillow decodes them, and its errors say what is wrong.
 """
 
 import re
@@ -15,30 +15,40 @@ from zlib_ng import zlib_ng as zlib
 
 _START_OF_FRAME = (0xC0, 0xC1)  # baseline and extended: Huffman-coded, in one scan
 _START_OF_SCAN = 0xDA
-# Between compressed data only those to restart at, 0xD0 to 0xD7, have a place; 0 makes it data.
-_MARKER_AMID_DATA = re.compile(rb"\xff[^\0\xd0-\xd7]")
-_TABLES_AND_NOTES = (0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)
+# Compressed data may contain only the restart markers 0xD0 to 0xD7; before 0, 0xFF is data.
+_MARKER_IN_DATA = re.compile(rb"\xff[^\0\xd0-\xd7]")
+_TABLES_AND_METADATA = (0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)
 _ORIENTATION = 0x0112
-_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-# Depth, colour type, and no compression, filter method or interlacing but the usual ones.
+_PNG_HEADER = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+# Bit depth and colour type, then the default compression, filter method and no interlacing.
 _GREY, _PALETTE = bytes((8, 0, 0, 0, 0)), bytes((8, 3, 0, 0, 0))
-# Text, and EXIF data, might say that the picture is to be turned.
-_WITHOUT_TURN = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"bKGD", b"tIME")
-_MOST_PIXELS = 1 << 26  # beyond, Pillow decides whether the header is to be believed
+# Chunks that cannot say that the image must be turned, unlike text and EXIF data.
+_CHUNKS_WITHOUT_ORIENTATION = (
+    b"IHDR",
+    b"PLTE",
+    b"tRNS",
+    b"gAMA",
+    b"cHRM",
+    b"sRGB",
+    b"pHYs",
+    b"bKGD",
+    b"tIME",
+)
+_MAX_PIXELS = 1 << 26  # above this, Pillow decides whether to trust the header
 
 
 def decode_jpeg(content: bytes) -> np.ndarray | None:
-    """An upright three-channel JPEG of 8 bits as uint8 (H, W, 3), RGB; None for any other file."""
+    """Decode an upright 8-bit JPEG of three channels to uint8 (H, W, 3), RGB; else return None."""
     start = _scan_start(content)
-    # OpenCV takes half a file, and most of a broken one, without an error.
-    if start is None or _MARKER_AMID_DATA.search(content, start, len(content) - 2):
+    # OpenCV decodes truncated and most broken files without an error.
+    if start is None or _MARKER_IN_DATA.search(content, start, len(content) - 2):
         return None
-    stored = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.imdecode(np.frombuffer(content, np.uint8), stored)
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
 
 
 def _scan_start(content: bytes) -> int | None:
-    """Where the compressed data of an ordinary JPEG begin, None for any other file."""
+    """Return where the compressed data of an ordinary JPEG begins; None for any other file."""
     if not (content.startswith(b"\xff\xd8") and content.endswith(b"\xff\xd9")):
         return None
     has_frame = False
@@ -52,83 +62,86 @@ def _scan_start(content: bytes) -> int | None:
 
 
 def has_end(content: bytes) -> bool:
-    """Whether the end's marker follows the compressed data of a JPEG.
+    """Return whether the end marker follows the compressed data of a JPEG.
 
-    Zeros may fill the rest of a download that was broken off: to decoders they are data.
+    An interrupted download may be filled up with zeros, which decoders take for data.
     """
     scans = (end for marker, _, end in _segments(content) if marker == _START_OF_SCAN)
     return content.find(b"\xff\xd9", next(scans, len(content))) >= 0
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """The marker of each segment of a JPEG up to its data, and its content's beginning and end."""
-    at = 2
-    while content[at : at + 1] == b"\xff" and at + 4 <= len(content):
-        if content[at + 1] == 0xFF:  # markers may begin with more than one
-            at += 1
+    """Yield the marker, start and end of each segment of a JPEG before its compressed data."""
+    position = 2
+    while content[position : position + 1] == b"\xff" and position + 4 <= len(content):
+        if content[position + 1] == 0xFF:  # fill bytes may precede a marker
+            position += 1
             continue
-        end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-        yield content[at + 1], at + 4, end
-        at = end
+        end = position + 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+        yield content[position + 1], position + 4, end
+        position = end
 
 
 def _is_ordinary(marker: int, segment: bytes) -> bool:
     if marker in _START_OF_FRAME:
-        height, width = (int.from_bytes(segment[at : at + 2], "big") for at in (1, 3))
-        # Bits a channel, and channels.
-        return segment[:1] + segment[5:6] == b"\x08\x03" and 0 < height * width <= _MOST_PIXELS
-    return marker in _TABLES_AND_NOTES and not (marker == 0xE1 and _may_turn(segment))
+        height, width = (int.from_bytes(segment[i : i + 2], "big") for i in (1, 3))
+        # Bits per channel, and number of channels.
+        return segment[:1] + segment[5:6] == b"\x08\x03" and 0 < height * width <= _MAX_PIXELS
+    return marker in _TABLES_AND_METADATA and not (marker == 0xE1 and _may_need_turning(segment))
 
 
-def _may_turn(segment: bytes) -> bool:
-    """Whether a picture's EXIF or XMP data say, or could say, that it is to be turned."""
+def _may_need_turning(segment: bytes) -> bool:
+    """Return whether EXIF or XMP data may say that the image must be turned."""
     if not segment.startswith(b"Exif\0\0"):
         return b"Orientation" in segment
     exif = Image.Exif()
     try:
         exif.load(segment)
         return exif.get(_ORIENTATION, 1) != 1
-    except Exception:  # whatever is wrong with them: Pillow knows what it makes of that
+    except Exception:  # damaged EXIF data: leave the file to Pillow
         return True
 
 
 def decode_png(content: bytes) -> np.ndarray | None:
-    """What an 8-bit PNG, palette or grey, without filters holds: uint8 (H, W); else None."""
-    if not content.startswith(_PNG_START):
+    """Decode an unfiltered 8-bit PNG, palette or grey, to uint8 (H, W); else return None."""
+    if not content.startswith(_PNG_HEADER):
         return None
-    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
-    if content[24:29] not in (_GREY, _PALETTE) or not 0 < width * height <= _MOST_PIXELS:
+    width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
+    if content[24:29] not in (_GREY, _PALETTE) or not 0 < width * height <= _MAX_PIXELS:
         return None
-    pixels = _pixel_data(content)
-    return None if pixels is None else _rows(pixels, height, width)
+    compressed = _compressed_pixels(content)
+    return None if compressed is None else _decompress(compressed, height, width)
 
 
-def _pixel_data(content: bytes) -> bytes | None:
-    """The compressed pixels of a whole and sound PNG that is upright for certain; else None."""
-    at, parts = 8, []
-    while at + 12 <= len(content):
-        kind, end = content[at + 4 : at + 8], at + 8 + int.from_bytes(content[at : at + 4], "big")
-        if zlib.crc32(content[at + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
+def _compressed_pixels(content: bytes) -> bytes | None:
+    """Return the compressed pixels of a complete PNG that is certainly upright; else None."""
+    start, data = 8, []
+    while start + 12 <= len(content):
+        kind = content[start + 4 : start + 8]
+        end = start + 8 + int.from_bytes(content[start : start + 4], "big")
+        checksum = int.from_bytes(content[end : end + 4], "big")
+        if zlib.crc32(content[start + 4 : end]) != checksum:
             return None
         if kind == b"IDAT":
-            parts.append(content[at + 8 : end])
+            data.append(content[start + 8 : end])
         elif kind == b"IEND":
-            return b"".join(parts)
-        elif kind not in _WITHOUT_TURN:
+            return b"".join(data)
+        elif kind not in _CHUNKS_WITHOUT_ORIENTATION:
             return None
-        at = end + 4
+        start = end + 4
     return None
 
 
-def _rows(compressed: bytes, height: int, width: int) -> np.ndarray | None:
+def _decompress(compressed: bytes, height: int, width: int) -> np.ndarray | None:
+    """Decompress unfiltered rows to uint8 (H, W); None if a row is filtered."""
     size, stream = height * (width + 1), zlib.decompressobj()
     try:
-        # Each row begins with the number of its filter; a file that has any shows it soon.
+        # Each row begins with the number of its filter. Filtered files show one in the first rows.
         data = stream.decompress(compressed, min(2 * (width + 1), size))
         if any(data[:: width + 1]):
             return None
         data += stream.decompress(stream.unconsumed_tail, size + 1 - len(data))
-    except zlib.error:  # type: ignore[misc]  # its stubs have it as a value
+    except zlib.error:  # type: ignore[misc]  # its stubs declare a value
         return None
     if len(data) != size or not stream.eof:
         return None

@@ -1,10 +1,10 @@
-"""What a function returns for one number after another, computed ahead by processes.
+"""Prefetch batches in forked worker processes.
 
-They are forks of this process, made for one pass: what they read is in memory once, and a transform
-may be a lambda. They touch no framework and no device. Arrays come through memory that is shared.
+The workers are forks of this process, made for one pass: the data set is in memory once, and a
+transform may be a lambda. They use no device. Arrays reach the parent through shared memory.
 
-Nobody waits for another alone. Pipes carry small records, each whole or not there; whoever waits
-for one looks at the workers too, and a worker looks at its parent.
+No process waits for another without a way out. Pipes carry small records, each written and read
+whole. While the parent waits for one, it also watches the workers, and a worker watches its parent.
 """
 
 import atexit
@@ -22,183 +22,198 @@ import time
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from multiprocessing import current_process, get_context
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-# Now: NumPy 2 imports it when it is asked for, which another thread may be at when we fork.
+# Import it now: NumPy 2 imports it on first use, and another thread could be doing that during a
+# fork.
 from numpy.random import get_bit_generator, set_bit_generator
 from tqdm import tqdm
 
-from gluonvision.data.loading.shared_slot import SharedSlot
-from gluonvision.utils.workers import WorkerError, manner_of_death
+from gluonvision.data.loading.shared_slot import SharedSlot, Span
+from gluonvision.utils.worker_hooks import start_worker
+from gluonvision.utils.workers import WorkerError, describe_exit
 
 Load = Callable[[int, Callable], Any]
 
-_AHEAD = 2  # values that are read ahead, a worker
-_HELD = 4  # values in the caller's hands before he gets copies
-_LOOK = 1000  # milliseconds until a worker is looked at whose end has not been told
-_LOOK_AT_PARENT = 0.2
+_PREFETCHED = 2  # values per worker
+_HELD = 4  # values that the caller may hold before it gets copies
+_POLL_MS = 1000  # after this time, look for workers whose end was not reported
+_PARENT_CHECK_S = 0.2
 
-# What a terminal or a scheduler sends to all of a job: the parent ends its work, and then us.
+# A terminal or a scheduler sends these to the whole job. The parent then stops its work and the
+# workers.
 _PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _NOTHING = -1
-# Their sizes divide a pipe's pages, and so no record is ever in two parts.
+# The sizes of the records divide a pipe's pages, so no record is ever split.
 _TASK = struct.Struct("qq")  # number, slot
-_RECORD = struct.Struct("qqq8x")  # number, start and size of what was written of it
+_RECORD = struct.Struct("qqq8x")  # number, and start and size of its value
 
 
 def can_fork() -> bool:
-    """Whether ``prefetch`` works here: on Linux, but for daemons of multiprocessing."""
+    """Return whether ``prefetch`` works here: on Linux, except in multiprocessing's daemons."""
     return sys.platform == "linux" and not current_process().daemon
 
 
 def prefetch(
     load: Load, numbers: range, workers: int, files: Callable[[int], list]
 ) -> Generator[Any, None, None]:
-    """``load(number, empty)`` of every number, in order, two ahead for each of the ``workers``.
+    """Yield ``load(number, empty)`` of every number in order, two per worker in advance.
 
-    Arrays that ``load`` makes by ``empty(shape, dtype)`` are handed out without a copy; who keeps
-    more than a few values gets copies, and an array in anyone's hands never changes. ``files`` of
-    a number are named when a worker dies over it.
+    Arrays that ``load`` makes with ``empty(shape, dtype)`` are yielded without a copy. A caller
+    that holds more than a few values gets copies, so an array that it holds never changes.
 
-    What ``load`` raises is raised at its place, from a ``WorkerError`` with the worker's traceback.
-    Raises ``WorkerError`` where a worker has died.
+    Args:
+        load: function of a number and ``empty``; runs in a worker.
+        numbers: the numbers.
+        workers: number of processes.
+        files: files that ``load`` reads for a number; the error names them if a worker dies.
+
+    Raises:
+        WorkerError: a worker died. An exception of ``load`` is raised at its number's turn, with a
+            WorkerError that holds the worker's traceback as its cause.
     """
-    following, workers = iter(numbers), min(workers, len(numbers))
-    team = _Team(load, workers, files)
+    remaining, workers = iter(numbers), min(workers, len(numbers))
+    pool = _Pool(load, workers, files)
     try:
-        team.start()
-        for number in islice(following, _AHEAD * workers):
-            team.submit(number)
+        pool.start()
+        for number in islice(remaining, _PREFETCHED * workers):
+            pool.submit(number)
         for number in numbers:
-            value = team.take(number, next(following, None))
+            value = pool.take(number, next(remaining, None))
             yield value
-            del value  # its memory may be wanted for another
+            del value  # a worker may need its memory
     finally:
-        team.close()
+        pool.close()
 
 
-class _Team:
-    """The workers of one pass, their memory, and a pipe to all of them and one from all of them."""
+class _Pool:
+    """The workers of one pass, their memory, and one pipe to and one pipe from all of them."""
 
-    def __init__(self, load: Load, workers: int, files: Callable[[int], list]):
+    def __init__(self, load: Load, workers: int, files: Callable[[int], list]) -> None:
         self.load, self.files = load, files
         self.parent = os.getpid()
-        self.slots = [SharedSlot() for _ in range(_AHEAD * workers + _HELD)]
-        # The one freed last is the next one used: its memory is there.
+        self.slots = [SharedSlot() for _ in range(_PREFETCHED * workers + _HELD)]
+        # Reuse the slot that was freed last: its pages are mapped already.
         self.free = deque(self.slots)
-        self.tasks, self._tasks = _pipe()
-        self._records, self.records = _pipe()
-        os.set_blocking(self._records.fileno(), False)
+        self.tasks, self._tasks_end = _pipe()
+        self._records_end, self.records = _pipe()
+        os.set_blocking(self._records_end.fileno(), False)
         fork = get_context("fork").Process
         self.processes = [fork(target=_work, args=(self, i), daemon=True) for i in range(workers)]
-        self.reading = np.frombuffer(mmap.mmap(-1, 8 * workers or 8), np.int64)  # of a worker
-        self.reading[:] = _NOTHING
+        # The number that each worker is loading.
+        self.current = np.frombuffer(mmap.mmap(-1, 8 * workers or 8), np.int64)
+        self.current[:] = _NOTHING
         self._poll = select.poll()
         self._ended: list[int] = []  # workers
-        self._in: dict[int, SharedSlot] = {}  # where a number is or will be
-        self._places: dict[int, tuple[int, int]] = {}  # where in it
+        self._slot_of: dict[int, SharedSlot] = {}  # for submitted numbers
+        self._span_of: dict[int, Span] = {}  # for loaded numbers
 
-    def start(self):
+    def start(self) -> None:
         """Fork the workers."""
-        # Before multiprocessing's own handler, which would wait for them.
+        # Register it before multiprocessing's own handler, which would wait for the workers.
         atexit.register(self.close)
-        with _without_signals(), tqdm.get_lock(), warnings.catch_warnings():
-            # A fork has the locks that other threads held, and they never open. Those that a worker
-            # needs are opened by Python and the C library, held here (tqdm's) or made anew.
+        with _blocked_signals(), tqdm.get_lock(), warnings.catch_warnings():
+            # Locks that other threads hold during a fork stay locked in the child forever. Python
+            # and the C library take care of theirs, tqdm's is held here, and the workers replace
+            # the others that they need.
             warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
             for process in self.processes:
                 process.start()
-        for file in (self._records, *(process.sentinel for process in self.processes)):
-            self._poll.register(file, select.POLLIN)
+        for descriptor in (self._records_end.fileno(), *(p.sentinel for p in self.processes)):
+            self._poll.register(descriptor, select.POLLIN)
 
-    def submit(self, number: int):
-        """Have one of the workers read it."""
-        slot = self._in[number] = self.free.pop()
-        self._tasks.write(_TASK.pack(number, self.slots.index(slot)))
+    def submit(self, number: int) -> None:
+        """Let one of the workers load a number."""
+        slot = self._slot_of[number] = self.free.pop()
+        self._tasks_end.write(_TASK.pack(number, self.slots.index(slot)))
 
-    def take(self, number: int, following: int | None) -> Any:
-        """What was read of a number, when it is there; the ``following`` one is submitted."""
+    def take(self, number: int, next_number: int | None) -> Any:
+        """Wait for the value of a number and return it; submit ``next_number``."""
         self._wait_for(number)
-        slot, place = self._in.pop(number), self._places.pop(number)
-        must_be_free = following is not None and not self.free
-        value, told = slot.read(place, copy=must_be_free, on_release=self.free.append)
-        if told:
-            raise value from WorkerError(f"in a worker process:\n{told}")
-        if following is not None:
-            self.submit(following)
+        slot, span = self._slot_of.pop(number), self._span_of.pop(number)
+        must_be_free = next_number is not None and not self.free
+        value, error_text = slot.read(span, copy=must_be_free, on_release=self.free.append)
+        if error_text:
+            raise value from WorkerError(f"in a worker process:\n{error_text}")
+        if next_number is not None:
+            self.submit(next_number)
         return value
 
-    def close(self):
-        """End the workers, whatever they do."""
+    def close(self) -> None:
+        """Kill the workers, whatever they are doing."""
         if os.getpid() != self.parent:
-            return  # another fork of the parent has this object too
+            return  # another fork of the parent, which inherited this object
         started = [process for process in self.processes if process.pid]
         for process in started:
             process.kill()
         for process in started:
             process.join()
-        for part in (self.tasks, self._tasks, self._records, self.records, *self.slots):
-            part.close()
+        pipes = self.tasks, self._tasks_end, self._records_end, self.records
+        for pipe in pipes:
+            pipe.close()
+        for slot in self.slots:
+            slot.close()
         self.processes, self.slots = [], []
-        # Not before: whom an interrupt leaves alive must end before multiprocessing waits for him.
+        # Unregister it last: if an interrupt leaves a worker alive, it must be killed before
+        # multiprocessing waits for it at exit.
         atexit.unregister(self.close)
 
-    def _wait_for(self, number: int):
-        while number not in self._places:
-            self._look()
-            # Whoever died over a later number has left this one to the others, or read it before.
-            lost = [w for w in self._ended if self.reading[w] in (_NOTHING, number)]
-            if lost and number not in self._places:
-                raise WorkerError(self._end_of(lost[0]))
+    def _wait_for(self, number: int) -> None:
+        while number not in self._span_of:
+            self._poll_once()
+            # A worker that died while loading a later number does not delay this one.
+            lost = [w for w in self._ended if self.current[w] in (_NOTHING, number)]
+            if lost and number not in self._span_of:
+                raise WorkerError(self._describe_death(lost[0]))
 
-    def _look(self):
-        ready = [file for file, _ in self._poll.poll(_LOOK)]
+    def _poll_once(self) -> None:
+        ready = [file for file, _ in self._poll.poll(_POLL_MS)]
         for worker, process in enumerate(self.processes):
-            # A sentinel tells of an end, unless a child of the worker's has it too.
-            ended = process.sentinel in ready or not (ready or process.is_alive())
-            if ended and worker not in self._ended:
+            # A sentinel reports the end of a worker, unless the worker left a child that holds it.
+            has_ended = process.sentinel in ready or not (ready or process.is_alive())
+            if has_ended and worker not in self._ended:
                 self._ended.append(worker)
                 self._poll.unregister(process.sentinel)
-        # Not before that: the last record may have come in between.
+        # Read records after that, because a worker's last one may have arrived in between.
         self._read_records()
 
-    def _read_records(self):
-        for number, *place in _RECORD.iter_unpack(self._records.read(4096) or b""):
-            self._places[number] = tuple(place)
+    def _read_records(self) -> None:
+        for number, start, size in _RECORD.iter_unpack(self._records_end.read(4096) or b""):
+            self._span_of[number] = start, size
 
-    def _end_of(self, worker: int) -> str:
+    def _describe_death(self, worker: int) -> str:
         process = self.processes[worker]
-        process.join(_LOOK / 1000)
+        process.join(_POLL_MS / 1000)
         name = f"worker process {worker + 1} of {len(self.processes)} (pid {process.pid})"
-        told = f"{name} {manner_of_death(process.exitcode)}; {_remedy(process.exitcode)}"
-        number = int(self.reading[worker])
+        message = f"{name} {describe_exit(process.exitcode)}; {_fix(process.exitcode)}"
+        number = int(self.current[worker])
         if number == _NOTHING:
-            return told
+            return message
         files = [f"\n  {file}" for file in self.files(number)]
-        return f"{told}. It was reading the batch of{''.join(files)}"
+        return f"{message}. It was reading the batch of{''.join(files)}"
 
 
-def _pipe():
-    """Its ends, to read and to write; small records come whole, whoever reads and writes."""
+def _pipe() -> tuple[BinaryIO, BinaryIO]:
+    """Make a pipe and return its read and write ends, without buffers."""
     reader, writer = os.pipe()
-    return open(reader, "rb", buffering=0), open(writer, "wb", buffering=0)
+    return open(reader, "rb", buffering=0), open(writer, "wb", buffering=0)  # type: ignore[return-value]  # raw files have all that is used
 
 
-def _remedy(exitcode: int | None) -> str:
+def _fix(exitcode: int | None) -> str:
     if exitcode in (-signal.SIGKILL, -signal.SIGBUS):
-        return "take fewer workers (--workers) or a smaller batch (--batch-size)"
-    return "without workers (--workers 0) one sees where that happens"
+        return "use fewer workers (--workers) or a smaller batch (--batch-size)"
+    return "run without workers (--workers 0) to see where it happens"
 
 
 @contextlib.contextmanager
-def _without_signals():
-    """Hold back what a child is to ignore, until it does."""
+def _blocked_signals() -> Iterator[None]:
+    """Hold back the signals that a child ignores, until it does."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
     try:
         yield
@@ -206,26 +221,26 @@ def _without_signals():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(team: _Team, worker: int):
-    """A worker's life. It ends with its parent, or by its hand."""
+def _work(pool: _Pool, worker: int) -> None:
+    """Load numbers in a worker process, until the parent kills it or ends itself."""
     try:
-        # What is garbage now is the parent's to free: memory of devices, open files.
+        # Never collect the parent's garbage here: it may own memory of devices and open files.
         gc.freeze()
-        kept = _part_from(team.parent)
-        while task := team.tasks.read(_TASK.size):
+        parents_streams = _detach_from_parent(pool.parent)
+        while task := pool.tasks.read(_TASK.size):
             number, slot = _TASK.unpack(task)
-            team.reading[worker] = number
-            place = _answer(team.load, number, team.slots[slot])
-            team.reading[worker] = _NOTHING
-            team.records.write(_RECORD.pack(number, *place))
-        del kept
+            pool.current[worker] = number
+            span = _load_into(pool.slots[slot], pool.load, number)
+            pool.current[worker] = _NOTHING
+            pool.records.write(_RECORD.pack(number, *span))
+        del parents_streams
     except BaseException:
         traceback.print_exc()
     finally:
-        os._exit(1)  # the parent's handlers and destructors are not to run here
+        os._exit(1)  # do not run the parent's exit handlers and destructors
 
 
-def _answer(load: Load, number: int, slot: SharedSlot) -> tuple[int, int]:
+def _load_into(slot: SharedSlot, load: Load, number: int) -> Span:
     slot.clear()
     try:
         return slot.write(load(number, slot.empty))
@@ -234,33 +249,31 @@ def _answer(load: Load, number: int, slot: SharedSlot) -> tuple[int, int]:
         return slot.write_error(error)
 
 
-def _part_from(parent: int) -> list:
-    """Leave alone what is the parent's: signals, locks, streams (returned, to be kept)."""
+def _detach_from_parent(parent: int) -> list:
+    """Ignore the parent's signals and replace its locks and streams; return the old streams."""
     for number in _PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
     tqdm.set_lock(threading.RLock())
-    # np.random's lock is that of its generator.
+    # A new generator, because the lock of np.random is the lock of its generator.
     set_bit_generator(type(get_bit_generator())())
-    # In a transform torch would wait for OpenMP's threads, and those are the parent's.
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
-    return [_renew(name) for name in ("stdout", "stderr")]
+    start_worker()
+    return [_reopen(name) for name in ("stdout", "stderr")]
 
 
-def _renew(name: str):
-    """Open a stream anew, as a thread of the parent may have had it locked; the old one."""
+def _reopen(name: str) -> Any:
+    """Open a stream again, since a thread of the parent may hold its lock; return the old one."""
     stream = getattr(sys, name)
     if isinstance(stream, io.TextIOWrapper):
         encoding, errors = stream.encoding, stream.errors
-        with contextlib.suppress(OSError, ValueError):  # one in memory, or closed
+        with contextlib.suppress(OSError, ValueError):  # it is in memory, or closed
             new = open(stream.fileno(), "w", 1, encoding, errors, closefd=False)  # noqa: SIM115
             setattr(sys, name, new)
     return stream
 
 
-def _end_with(parent: int):
+def _exit_with_parent(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(_LOOK_AT_PARENT)
+        time.sleep(_PARENT_CHECK_S)
     os._exit(1)

@@ -1,77 +1,91 @@
-"""Batches of NumPy arrays, read ahead by threads or by processes.
+"""Batches of NumPy arrays, prefetched by threads or by processes.
 
-Threads work on every system, start at once and share all that there is. What takes a sample's
-time, decoding and warping, goes on without the interpreter's lock; for the tenth of it that needs
-the lock, threads wait for one another and keep waiting who trains. Processes do not. They take
-Linux, and 30 ms or more a pass to start and to have their memory; training has them where it can.
-benchmarks/augmentation.py measures both.
+Threads work on every system and start at once. Decoding and warping, most of a sample's time, run
+without Python's global lock. The remaining tenth needs the lock, so threads wait for each other and
+stall the training loop. Processes do not, but they need Linux, and 30 ms or more per pass to start
+and to allocate their memory; training uses them where it can. benchmarks/augmentation.py measures
+both.
 """
 
 import random
 import sys
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from typing import Any
 
 import cv2
 import numpy as np
 
 from gluonvision.data.loading.forked_workers import can_fork, prefetch
+from gluonvision.data.loading.prefetch import prefetch_map
 from gluonvision.data.loading.sampler import Sampler
+from gluonvision.utils.worker_hooks import seed_worker
 
 _LAST_BATCH = ("keep", "discard")
-_KEPT = 31 << 20
+_BATCHES_PER_WORKER = 2
+_KEPT_BYTES = 31 << 20
 
-# Makes an array of a shape and a type, as np.empty.
+# Makes an array of a shape and a type, like np.empty.
 Empty = Callable[[tuple, np.dtype], np.ndarray]
 
 
 @dataclass
 class _Pass:
-    """One pass under way: its epoch, and how many of its batches have been handed out."""
+    """A running pass: its epoch, and how many of its batches have been handed out."""
 
     epoch: int
     position: int
 
 
 class SampleError(RuntimeError):
-    """A sample could not be had; says which, from which file, and why."""
+    """A sample could not be read; the message says which, from which file, and why."""
 
 
 class DataLoader:
     """A data set's samples in batches: uint8 (N, H, W, 3) images and int32 (N, H, W) masks.
 
-    File names (mode 'test') become a list. ``num_workers`` threads, or with ``processes`` so many
-    processes, read ahead by two batches each; 0 reads in the caller's thread. ``last_batch``:
-    'keep' or 'discard' one that is not full. ``stack=False`` leaves images and masks in lists, so
-    that whole images of any sizes are a batch and no padding enters a score.
+    File names (mode 'test') become a list.
 
-    The order depends on ``seed`` and the epoch alone, and a sampler decides it: by default one
-    made of ``shuffle`` and ``seed``, or ``sampler``, for a process that reads its own shard. The
-    first pass is epoch 0 and each further pass the next one; ``set_epoch`` chooses the epoch of
-    the pass that follows. A data set that has ``set_epoch`` is asked for ``dataset[index, epoch]``,
-    another one for ``dataset[index]``: passes under way at the same time do not touch each other.
+    The order depends only on ``seed`` and the epoch. The first pass is epoch 0, and each further
+    pass is the next epoch; ``set_epoch`` chooses the epoch of the next pass. If the data set has
+    ``set_epoch``, the loader reads ``dataset[index, epoch]``, otherwise ``dataset[index]``, so
+    simultaneous passes do not affect each other.
 
-    ``state_dict`` is where the pass begun last stands, in a few numbers; a loader of the same
-    arguments that loads it goes on with the batch that comes next, and reads nothing before it.
+    ``state_dict`` holds the position of the latest pass in a few numbers. A loader with the same
+    arguments that loads it resumes with the next batch, and reads nothing before that.
 
-    With workers, OpenCV's own threads are switched off for the whole process: each worker would
-    start as many as there are cores. Worker processes (Linux) are forks, made for each pass;
-    memory that this process writes to while they live is there twice. In their transforms
-    ``random``, ``np.random`` and torch draw what seed, epoch and batch say (a generator of one's
-    own draws the same in each worker and each pass), and torch has one thread.
+    With workers, OpenCV's own threads are switched off for the whole process, because each worker
+    would start one per core. Worker processes are forks, made for each pass; memory that this
+    process writes to while they run is duplicated. In their transforms, ``random`` and
+    ``np.random`` draw numbers that depend on seed, epoch and batch, and so do frameworks with
+    registered hooks (``utils.worker_hooks``), such as torch once the torch backend is imported. A
+    generator of your own draws the same numbers in each worker and each pass.
 
-    Raises ValueError for arguments out of range; SampleError, with its cause and the sample's
-    file, when a sample cannot be had; WorkerError when a process is killed.
+    Args:
+        dataset: a ``SegmentationDataset``, or anything with ``__len__`` and ``__getitem__``.
+        batch_size: samples per batch.
+        shuffle: shuffle the samples, differently in each epoch.
+        seed: seed of the shuffling.
+        num_workers: threads, or with ``processes`` processes, that prefetch two batches each; 0
+            reads in the caller's thread.
+        last_batch: 'keep' or 'discard' a last batch that is not full.
+        sampler: the order, in place of ``shuffle`` and ``seed``, for a process that reads its own
+            shard.
+        stack: stack images and masks to arrays. False leaves them in lists, so that whole images
+            of different sizes are a batch, and no padding counts in a metric.
+        processes: prefetch in processes, which needs Linux.
+
+    Raises:
+        ValueError: an argument is out of range.
+        SampleError: a sample cannot be read; raised from its cause, during a pass.
+        WorkerError: a worker process died; raised during a pass.
     """
 
     def __init__(
         self,
-        dataset,
+        dataset: Any,
         batch_size: int,
         shuffle: bool = False,
         seed: int = 0,
@@ -81,109 +95,100 @@ class DataLoader:
         sampler: Sampler | None = None,
         stack: bool = True,
         processes: bool = False,
-    ):
+    ) -> None:
         self.dataset, self.batch_size, self.stack = dataset, batch_size, stack
         self.num_workers, self.last_batch = num_workers, last_batch
         self.processes = processes
-        # Not "sampler or": a shard without a sample is one too, and its length is its truth.
-        own = Sampler(len(dataset), shuffle, seed)
-        self.sampler = own if sampler is None else sampler
+        # Not "sampler or ...": an empty shard is falsy.
+        self.sampler = Sampler(len(dataset), shuffle, seed) if sampler is None else sampler
         self.epoch, self._start = 0, 0
         self._current: _Pass | None = None
         self._check(sampler is not None and (shuffle or seed != 0))
         keep_freed_memory()
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass: its order, and its augmentation.
+        """Choose the epoch of the next pass: its order and its augmentation.
 
-        Naming the epoch that ``load_state_dict`` restored keeps the position in it.
+        The position that ``load_state_dict`` restored is kept if the epoch is the same.
         """
         if epoch != self.epoch:
             self._start = 0
         self.epoch = epoch
 
     def state_dict(self) -> dict:
-        """Epoch and position (batches handed out) of the pass begun last, and what they hold for.
+        """Return epoch and position (batches handed out) of the latest pass, and what they need.
 
-        Numbers and truth values only, fit for JSON; equal in all processes of a run.
+        Holds numbers, strings and booleans only, so it can be saved as JSON. It is the same in all
+        processes of a run.
         """
-        at = self._current or _Pass(self.epoch, self._start)
-        ended = at.position == len(self)
-        position = _Pass(at.epoch + 1, 0) if ended else at
-        return {"epoch": position.epoch, "position": position.position, **self._kind()}
+        latest = self._current or _Pass(self.epoch, self._start)
+        has_ended = latest.position == len(self)
+        position = _Pass(latest.epoch + 1, 0) if has_ended else latest
+        return {"epoch": position.epoch, "position": position.position, **self._batch_options()}
 
     def load_state_dict(self, state: dict) -> None:
-        """Let the next pass go on where ``state_dict`` stood.
+        """Let the next pass resume at the position of ``state_dict``.
 
-        Raises ValueError where the data set's length, the batch size, the order or the number of
-        processes is another: the position would be one among other batches.
+        Raises:
+            ValueError: the length of the data set, the batch size, the order or the number of
+                processes differs, so that the position would belong to other batches.
         """
-        kind = self._kind()
-        other = [f"{k}: {state.get(k)!r}, now {v!r}" for k, v in kind.items() if state.get(k) != v]
-        if other or not 0 <= state["position"] <= len(self):
+        options = self._batch_options()
+        different = [
+            f"{k}: {state.get(k)!r}, now {v!r}" for k, v in options.items() if state.get(k) != v
+        ]
+        if different or not 0 <= state["position"] <= len(self):
             raise ValueError(
-                f"the saved position {state.get('position')} is one among other batches "
-                f"({'; '.join(other)}); continue with the same data and options, or begin a new run"
+                f"the saved position {state.get('position')} belongs to other batches "
+                f"({'; '.join(different)}); resume with the same data and options, or start a new "
+                "run"
             )
         self.epoch, self._start = state["epoch"], state["position"]
         self._current = None
 
     def __len__(self) -> int:
-        """Batches in one whole pass."""
+        """Return the number of batches in a whole pass."""
         full, rest = divmod(len(self.sampler), self.batch_size)
         return full + (1 if rest and self.last_batch == "keep" else 0)
 
     def __iter__(self) -> Iterator[tuple]:
         current = self._current = _Pass(self.epoch, self._start)
         self.epoch, self._start = self.epoch + 1, 0
-        return self._counted(current)
+        return self._count_batches(current)
 
-    def _counted(self, current: _Pass) -> Iterator[tuple]:
+    def _count_batches(self, current: _Pass) -> Iterator[tuple]:
         order = self.sampler.order(current.epoch).tolist()
         numbers = range(current.position, len(self))
-        with closing(self._read(numbers, order, current.epoch)) as loaded:
-            for batch in loaded:
+        with closing(self._read(numbers, order, current.epoch)) as batches:
+            for batch in batches:
                 current.position += 1
                 yield batch
-                del batch  # its memory may be wanted for another
+                del batch  # a worker may need its memory
 
     def _read(self, numbers: range, order: list[int], epoch: int) -> Generator[tuple, None, None]:
+        load = partial(self._load, order, epoch)
         if not self.num_workers:
-            return (self._load(order, epoch, number) for number in numbers)
+            return prefetch_map(load, numbers, 0)
         cv2.setNumThreads(0)
         if not self.processes:
-            return self._in_threads(partial(self._load, order, epoch), numbers)
+            return prefetch_map(load, numbers, self.num_workers, _BATCHES_PER_WORKER)
 
         def files(number: int) -> list:
-            return self._named(self._indices(order, number))
+            return self._files_of(self._indices(order, number))
 
-        load = partial(self._load_seeded, order, epoch)
-        return prefetch(load, numbers, self.num_workers, files)
-
-    def _in_threads(self, load: Callable, numbers: range) -> Generator[tuple, None, None]:
-        pool, following = ThreadPoolExecutor(self.num_workers), iter(numbers)
-        try:
-            first = islice(following, 2 * self.num_workers)
-            pending = deque(pool.submit(load, number) for number in first)
-            while pending:
-                loaded = pending.popleft().result()
-                pending.extend(pool.submit(load, number) for number in islice(following, 1))
-                yield loaded
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return prefetch(partial(self._load_seeded, order, epoch), numbers, self.num_workers, files)
 
     def _load_seeded(self, order: list[int], epoch: int, number: int, empty: Empty) -> tuple:
-        """In a process: its siblings began with the same random numbers."""
+        """Load a batch in a worker process; all workers were forked with the same random state."""
         s = self.sampler
         seed = np.random.SeedSequence((s.seed, epoch, s.rank, number)).generate_state(4)
-        np.random.seed(seed)  # noqa: NPY002
+        np.random.seed(seed)  # noqa: NPY002  # transforms may use it
         random.seed(seed.tobytes())
-        if torch := sys.modules.get("torch"):
-            torch.default_generator.manual_seed(int(seed[0]))
+        seed_worker(int(seed[0]))
         return self._load(order, epoch, number, empty)
 
     def _load(self, order: list[int], epoch: int, number: int, empty: Empty | None = None) -> tuple:
-        """The batch of that number; ``empty``: what makes its arrays."""
+        """Load batch ``number``; ``empty`` makes its arrays."""
         has_epochs = hasattr(self.dataset, "set_epoch")
         indices = self._indices(order, number)
         samples = [self._sample((i, epoch) if has_epochs else i) for i in indices]
@@ -193,34 +198,40 @@ class DataLoader:
     def _indices(self, order: list[int], number: int) -> list[int]:
         return order[number * self.batch_size :][: self.batch_size]
 
-    def _sample(self, key) -> tuple:
+    def _sample(self, key: int | tuple[int, int]) -> tuple:
         try:
             return self.dataset[key]
-        # A worker's sys.exit() would end the run without a word.
+        # sys.exit() in a worker would end the run without a message.
         except (Exception, SystemExit) as error:
             index = key[0] if isinstance(key, tuple) else key
             lists = [getattr(self.dataset, name, None) for name in ("images", "masks")]
             files = [str(files[index]) for files in lists if files]
             name = f" ({files[0]})" if files else ""
-            told = f"sample {index}{name} failed: {type(error).__name__}: {error}"
+            message = f"sample {index}{name} failed: {type(error).__name__}: {error}"
             if str(error).startswith(tuple(files)):
-                told += (
-                    "; skip_broken=True (--skip-broken) leaves out all such, the doctor lists them"
+                message += (
+                    "; skip_broken=True (--skip-broken) skips all such samples, and gluonvision "
+                    "doctor lists them"
                 )
-            raise SampleError(told) from error
+            raise SampleError(message) from error
 
     def files(self, epoch: int, number: int) -> list:
-        """The image files (or else the indices) of batch ``number`` of an epoch, in all shards."""
+        """Return the image files (else the indices) of batch ``number`` of an epoch, in all shards.
+
+        Args:
+            epoch: number of the epoch.
+            number: number of the batch in it.
+        """
         size = self.batch_size * self.sampler.world_size
         whole = replace(self.sampler, rank=0, world_size=1).order(epoch)
-        return self._named(whole[number * size :][:size].tolist())
+        return self._files_of(whole[number * size :][:size].tolist())
 
-    def _named(self, indices: list[int]) -> list:
+    def _files_of(self, indices: list[int]) -> list:
         files = getattr(self.dataset, "images", None)
         return [files[index] for index in indices] if files else indices
 
-    def _kind(self) -> dict:
-        """What a position depends on."""
+    def _batch_options(self) -> dict:
+        """Return everything that decides which samples a batch holds."""
         s = self.sampler
         return {
             "length": s.length,
@@ -232,7 +243,7 @@ class DataLoader:
             "last_batch": self.last_batch,
         }
 
-    def _check(self, order_twice: bool) -> None:
+    def _check(self, order_given_twice: bool) -> None:
         if self.batch_size < 1 or self.num_workers < 0:
             raise ValueError(
                 f"batch_size {self.batch_size}, num_workers {self.num_workers}: expected at least "
@@ -240,21 +251,21 @@ class DataLoader:
             )
         if self.last_batch not in _LAST_BATCH:
             raise ValueError(f"last_batch {self.last_batch!r}: expected 'keep' or 'discard'")
-        if order_twice or self.sampler.length != len(self.dataset):
+        if order_given_twice or self.sampler.length != len(self.dataset):
             raise ValueError(
                 f"the sampler orders {self.sampler.length} samples, the data set has "
-                f"{len(self.dataset)}; give the sampler the data set's length, its own shuffle and "
-                "seed, and the loader neither"
+                f"{len(self.dataset)}; give the sampler the data set's length, shuffle and seed, "
+                "and the loader neither shuffle nor seed"
             )
         if self.processes and not can_fork():
             raise ValueError(
-                f"processes=True on {sys.platform}: it needs Linux, and a process that may have "
-                "children, as daemons of multiprocessing may not; leave it out"
+                f"processes=True on {sys.platform}: worker processes need Linux, and a parent that "
+                "is not a daemon of multiprocessing; use threads (processes=False)"
             )
         self._check_length()
 
     def _check_length(self) -> None:
-        # One of many processes may well have no sample to evaluate.
+        # With many processes, one of them may have no sample to evaluate.
         if len(self) == 0 and (self.sampler.equal or self.sampler.length == 0):
             raise ValueError(
                 f"{len(self.sampler)} samples make no batch of {self.batch_size} (last_batch "
@@ -263,13 +274,14 @@ class DataLoader:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep the memory of freed images, where it is glibc; else nothing.
+    """Make glibc keep the memory of freed images for reuse; no effect with other C libraries.
 
-    It hands larger blocks back to the system, which clears them page by page when they are wanted
-    again: a third of a sample's time. What "larger" means it learns from the largest block freed,
-    up to 32 MB (mallopt(3), M_MMAP_THRESHOLD); this block is never written to and costs nothing.
+    By default it returns large blocks to the system, which clears each page when it is allocated
+    again: a third of a sample's time. glibc takes the largest block freed so far, up to 32 MB, as
+    the threshold for "large" (mallopt(3), M_MMAP_THRESHOLD). So this frees a block just below that;
+    the block is never written to and costs nothing.
     """
-    np.empty(_KEPT, np.uint8)
+    np.empty(_KEPT_BYTES, np.uint8)
 
 
 def _stack(column: tuple, empty: Empty | None) -> np.ndarray | list[str]:
@@ -281,7 +293,7 @@ def _stack(column: tuple, empty: Empty | None) -> np.ndarray | list[str]:
     if len(shapes) > 1:
         raise ValueError(
             f"samples of different shapes cannot be one batch: {sorted(shapes)}; whole images need "
-            "batch_size=1 or stack=False, crops of one size come with mode='train'"
+            "batch_size=1 or stack=False, and mode='train' makes crops of one size"
         )
     if empty is None:
         return np.stack(column)

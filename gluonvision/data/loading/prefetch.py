@@ -1,7 +1,7 @@
-"""A function over many items in threads, in order, in memory that does not grow with them."""
+"""Apply a function to many items in threads, in order and with bounded memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -9,27 +9,31 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Items that each thread has in hand, or whose results wait to be taken.
-_AHEAD = 8
-
 
 def prefetch_map(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
-    """``function`` of every item in the items' order, a bounded number of them ahead.
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, per_worker: int = 8
+) -> Generator[Result, None, None]:
+    """Yield ``function(item)`` of every item in order, computed in advance by threads.
 
-    ``workers``: threads; 0 calls it in the caller's. What it raises, is raised at its place.
+    An exception of ``function`` is raised at its item's turn.
+
+    Args:
+        function: function of one item; it must be thread-safe.
+        items: the items; they are taken as they are needed.
+        workers: number of threads; 0 calls the function in the caller's thread, on demand.
+        per_worker: items per thread that are being computed or wait for the caller.
     """
     if not workers:
         yield from map(function, items)
         return
-    items = iter(items)
+    remaining = iter(items)
     pool = ThreadPoolExecutor(workers)
     try:
-        pending = deque(pool.submit(function, item) for item in islice(items, workers * _AHEAD))
+        first = islice(remaining, workers * per_worker)
+        pending = deque(pool.submit(function, item) for item in first)
         while pending:
             result = pending.popleft().result()
-            pending.extend(pool.submit(function, item) for item in islice(items, 1))
+            pending.extend(pool.submit(function, item) for item in islice(remaining, 1))
             yield result
     finally:
         pool.shutdown(cancel_futures=True)

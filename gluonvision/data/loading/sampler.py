@@ -1,4 +1,4 @@
-"""Which samples a pass reads, in which order, and which of them are this process's."""
+"""Which samples a pass reads and in which order, for one process or several."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sampler:
-    """The order of ``length`` samples in every epoch, or one process's shard of it.
+    """The order of ``length`` samples in each epoch, or one process's shard of it.
 
-    The order depends on ``seed`` and the epoch alone, and is that of the file unless ``shuffle``.
-    Process ``rank`` of ``world_size`` takes every ``world_size``-th sample from the ``rank``-th on,
-    so the batches of all processes together are those of one process with the larger batch.
+    The order depends only on ``seed`` and the epoch. Process ``rank`` takes every
+    ``world_size``-th sample from the ``rank``-th on, so the batches of all processes together are
+    the batches of one process with a larger batch size.
 
-    ``equal``: shards of one length, for training, where processes step together: up to
-    ``world_size - 1`` samples of an epoch are in none, and no sample is in two. Otherwise, for
-    evaluation, every sample is in exactly one shard, and shards differ by one sample at most.
+    Args:
+        length: number of samples in the data set.
+        shuffle: shuffle the samples, differently in each epoch.
+        seed: seed of the shuffling.
+        rank: number of this process.
+        world_size: number of processes.
+        equal: make all shards equally long, for training, where processes step together; an epoch
+            then leaves out up to ``world_size - 1`` samples. Otherwise, for evaluation, every
+            sample is in exactly one shard, and the lengths of shards differ by one at most.
 
-    Raises ValueError for a rank that is not below ``world_size``, or a number out of range.
+    Raises:
+        ValueError: ``rank`` is not below ``world_size``, or a number is out of range.
     """
 
     length: int
@@ -27,7 +34,7 @@ class Sampler:
     world_size: int = 1
     equal: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.length < 0 or self.seed < 0:
             raise ValueError(f"length {self.length}, seed {self.seed}: expected 0 or more")
         if not 0 <= self.rank < self.world_size:
@@ -37,18 +44,18 @@ class Sampler:
             )
 
     def __len__(self) -> int:
-        """Samples in this process's shard."""
+        """Return the number of samples in this process's shard."""
         full, rest = divmod(self.length, self.world_size)
         return full + (not self.equal and self.rank < rest)
 
     def order(self, epoch: int) -> np.ndarray:
-        """The indices of this shard in one epoch: int64, (len(self),)."""
+        """Return the indices of this shard in one epoch, int64 (len(self),)."""
         whole = epoch_order(self.length, self.shuffle, self.seed, epoch)
         return whole[self.rank :: self.world_size][: len(self)]
 
 
 def epoch_order(length: int, shuffle: bool, seed: int, epoch: int) -> np.ndarray:
-    """The order of ``length`` samples in one epoch, a function of its arguments alone."""
+    """Return the order of ``length`` samples in one epoch; it depends only on the arguments."""
     if not shuffle:
         return np.arange(length)
     sequence = np.random.SeedSequence(seed, spawn_key=(epoch,))

@@ -1,15 +1,14 @@
-"""The training transform: image and mask together, all geometry in one affine warp.
+"""The training transform of image and mask, with all geometry in one affine warp.
 
-Distribution of GluonCV's ``_sync_transform`` with the rotation of the routine it came from: mirror
-(p 0.5), long side to 0.5-2.0 x base size, rotation by -10..10 degrees, padding right and below,
-a random crop, Gaussian blur of the image (p 0.5, radius 0-1). Two differences: mask pixels from
-outside the picture are -1 (ignored), there they were class 0; and shrinking below 1/1.5 averages
-whole blocks first, where Pillow's resize widened its filter.
+It draws from the distribution of GluonCV's ``_sync_transform``, and rotates as the code that this
+came from did: mirror (p 0.5), long side to 0.5-2.0 x base size, rotation by -10 to 10 degrees,
+padding at the right and below, a random crop, Gaussian blur of the image (p 0.5, radius 0-1). Image
+pixels from outside are 0 before normalization. There are two differences: mask pixels from outside
+the image are -1 (ignored) instead of class 0, and shrinking below 1/1.5 averages whole blocks
+first, where Pillow's resize widens its filter.
 
-Image pixels from outside are 0 before normalization, as there.
-
-Two options go beyond that routine, and are off unless asked for: photometric distortion of the
-image, and a crop that no class may fill (mmsegmentation's ``cat_max_ratio``).
+Two options are off by default: photometric distortion of the image, and a limit to the fraction of
+a crop that one class may fill (mmsegmentation's ``cat_max_ratio``).
 """
 
 import math
@@ -32,12 +31,20 @@ _REDRAWS = 10
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One draw of the training transform, for one size of picture.
+    """One draw of the training transform, for one image size.
 
-    The picture is mirrored, resized to ``height`` x ``width``, turned by ``angle`` (degrees,
-    counter-clockwise, about its centre, nothing grows), and cropped at ``top``, ``left``; the
-    crop's colours are distorted, and it is blurred with standard deviation ``blur`` (pixels; 0 is
-    none).
+    The steps are applied in the order of the attributes.
+
+    Attributes:
+        mirror: flip the image horizontally.
+        height: height to resize the image to, in pixels.
+        width: width to resize the image to, in pixels.
+        angle: rotation about the image's centre, in degrees, counter-clockwise; the image's size
+            does not change.
+        top: first row of the crop.
+        left: first column of the crop.
+        blur: standard deviation of the crop's blur, in pixels; 0 for none.
+        photometric: distortion of the crop's colours, which comes before the blur.
     """
 
     mirror: bool
@@ -53,10 +60,9 @@ class Augmentation:
 def draw(
     generator: np.random.Generator, size: tuple[int, ...], base_size: int, crop_size: int
 ) -> Augmentation:
-    """A random augmentation for a picture of ``size`` (height, width).
+    """Draw a random augmentation for an image of ``size`` (height, width).
 
-    Always takes the same seven numbers, so that a later draw of the same generator never depends
-    on what came up here.
+    Always takes seven numbers from the generator, so that later draws do not depend on this one.
     """
     mirror, long, angle, top, left, blurred, blur = generator.random(7)
     height, width = _scaled(size, _integer(long, int(base_size * 0.5), int(base_size * 2.0)))
@@ -74,13 +80,19 @@ def draw(
 def apply(
     augmentation: Augmentation, image: np.ndarray, mask: np.ndarray, crop_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The augmented crop: image uint8 (crop, crop, 3) bilinear, mask int32 (crop, crop) nearest.
+    """Apply an augmentation: bilinear sampling for the image, nearest neighbour for the mask.
 
-    image: uint8 (H, W, 3); mask: int8, int16 or int32 (H, W), labels -1 to 32767. Neither is
-    changed.
+    Args:
+        augmentation: a draw for this image's size.
+        image: uint8 (H, W, 3), RGB; not changed.
+        mask: int8, int16 or int32 (H, W), labels -1 to 32767; not changed.
+        crop_size: side of the crop, in pixels.
+
+    Returns:
+        The crop's image, uint8 (crop_size, crop_size, 3), and mask, int32 (crop_size, crop_size).
     """
     a = augmentation
-    # Only the resized picture's own part of the crop is computed: the rest is padding.
+    # Compute only the part of the crop that the resized image covers: the rest is padding.
     size = min(a.width, crop_size), min(a.height, crop_size)
     change = None if a.photometric == UNCHANGED else partial(distort, a.photometric)
     small = _shrink(image, a)
@@ -98,9 +110,20 @@ def random_transform(
     photometric: bool = False,
     cat_max_ratio: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The training transform of one sample: drawn, and applied; shapes and types as ``apply``'s.
+    """Draw and apply the training transform to one sample.
 
-    ``photometric``: distort the image's colours. ``cat_max_ratio`` below 1: see ``redraw_crop``.
+    Args:
+        image: uint8 (H, W, 3), RGB; not changed.
+        mask: int8, int16 or int32 (H, W), labels -1 to 32767; not changed.
+        generator: source of the random numbers.
+        base_size: the long side is resized to 0.5-2 times this length, in pixels.
+        crop_size: side of the crop, in pixels.
+        photometric: distort the image's colours; see ``photometric.distort``.
+        cat_max_ratio: below 1, limit the fraction of the crop that one class fills; see
+            ``redraw_crop``.
+
+    Returns:
+        The crop's image, uint8 (crop_size, crop_size, 3), and mask, int32 (crop_size, crop_size).
     """
     a = draw(generator, image.shape[:2], base_size, crop_size)
     if photometric:
@@ -117,15 +140,14 @@ def redraw_crop(
     crop_size: int,
     cat_max_ratio: float,
 ) -> Augmentation:
-    """The augmentation with its crop moved until every class has less than ``cat_max_ratio`` of it.
+    """Move the crop until no class fills ``cat_max_ratio`` of its labelled pixels.
 
-    The share is that of the pixels with a label. At most ten times: a picture of one class has no
-    such crop, and keeps the last one. Always takes the same twenty numbers of the generator.
-    After mmsegmentation's ``RandomCrop(cat_max_ratio)``.
+    Gives up after ten moves, because an image of one class has no such crop. Always takes twenty
+    numbers from the generator. After mmsegmentation's ``RandomCrop(cat_max_ratio)``.
     """
     a = augmentation
     for top, left in generator.random((_REDRAWS, 2)).tolist():
-        if largest_share(a, mask, crop_size) < cat_max_ratio:
+        if largest_fraction(a, mask, crop_size) < cat_max_ratio:
             break
         a = replace(
             a,
@@ -136,19 +158,20 @@ def redraw_crop(
 
 
 def check_ratio(cat_max_ratio: float) -> float:
-    """The ratio, where it is one: in (0, 1]; else ValueError."""
+    """Return the ratio if it is in (0, 1]; else raise ValueError."""
     if not 0 < cat_max_ratio <= 1:
         raise ValueError(
-            f"cat_max_ratio {cat_max_ratio}: expected a share above 0 (mmsegmentation's recipes "
-            "have 0.75), or 1 for any crop"
+            f"cat_max_ratio {cat_max_ratio}: expected a fraction above 0 (mmsegmentation's "
+            "recipes use 0.75), or 1 for any crop"
         )
     return cat_max_ratio
 
 
-def largest_share(augmentation: Augmentation, mask: np.ndarray, crop_size: int) -> float:
-    """The share, 0 to 1, that the crop's commonest class has of its labelled pixels.
+def largest_fraction(augmentation: Augmentation, mask: np.ndarray, crop_size: int) -> float:
+    """Return the fraction (0-1) of the crop's labelled pixels that its most common class fills.
 
-    Of a crop of 240 pixels and more only a grid is looked at, about 120 x 120. 1 without a label.
+    Samples crops of 240 pixels and more on a grid of about 120 x 120. Returns 1 for a crop without
+    labels.
     """
     a, step = augmentation, max(crop_size // 120, 1)
     width, height = (
@@ -162,14 +185,22 @@ def largest_share(augmentation: Augmentation, mask: np.ndarray, crop_size: int) 
 
 
 def matrix(augmentation: Augmentation, size: tuple[int, ...]) -> np.ndarray:
-    """The 2x3 map from a pixel index (x, y) of the crop to one of a picture of ``size``, float64.
+    """Return the map from pixel indices (x, y) of the crop to those of an image of ``size``.
 
-    Worked out where pixel ``i`` covers [i, i+1), so that sizes scale and mirrors fall into place;
-    the halves at both ends turn that into OpenCV's indices, which are pixel centres.
+    The map is computed in coordinates where pixel ``i`` covers [i, i+1), in which scaling and
+    mirroring are exact. Adding a half first and subtracting it last converts OpenCV's indices,
+    which are pixel centres.
+
+    Args:
+        augmentation: a draw for this image.
+        size: (height, width) of the image or its mask.
+
+    Returns:
+        The affine map, float64 (2, 3).
     """
     a, (height, width) = augmentation, size
     sine, cosine = math.sin(math.radians(a.angle)), math.cos(math.radians(a.angle))
-    # From the resized picture's centre, turned, in the source's pixels, from its corner.
+    # x, y: position from the resized image's centre; then rotated, and scaled to the source.
     x, y = a.left + 0.5 - a.width / 2, a.top + 0.5 - a.height / 2
     across, down = width / a.width * (-1 if a.mirror else 1), height / a.height
     return np.array(
@@ -181,10 +212,10 @@ def matrix(augmentation: Augmentation, size: tuple[int, ...]) -> np.ndarray:
 
 
 def _shrink(image: np.ndarray, augmentation: Augmentation) -> np.ndarray:
-    """The image averaged over blocks where it will be shrunk much.
+    """Average the image over blocks if it will be shrunk to less than 1/1.5.
 
-    Bilinear sampling reads 2x2 pixels: at half size or less it would skip pixels, and fine texture
-    would turn into noise that no picture seen at full size has.
+    Bilinear sampling reads 2x2 pixels. At half the size or less it would skip pixels, and fine
+    texture would turn into noise.
     """
     height, width = image.shape[:2]
     factor = round(width / augmentation.width)
@@ -195,13 +226,13 @@ def _shrink(image: np.ndarray, augmentation: Augmentation) -> np.ndarray:
 
 
 def _blur(crop: np.ndarray, size: tuple[int, int], deviation: float) -> np.ndarray:
-    """The crop, its first ``size`` (width, height) blurred in place; beyond it is black."""
-    # OpenCV's weights are whole 256ths: a pixel that has less than half of one has none.
-    reach = int(deviation * math.sqrt(2 * math.log(512)))
-    if reach:
-        # What the blur takes in beyond a border is a reflection, here one of black.
-        part = crop[: size[1] + 2 * reach, : size[0] + 2 * reach]
-        cv2.GaussianBlur(part, (2 * reach + 1, 2 * reach + 1), deviation, dst=part)
+    """Blur the first ``size`` (width, height) pixels of the crop in place; the rest is black."""
+    # OpenCV rounds the weights to multiples of 1/256; those below half of that are 0.
+    radius = int(deviation * math.sqrt(2 * math.log(512)))
+    if radius:
+        # OpenCV reflects pixels at the border; with this margin it reflects black ones.
+        part = crop[: size[1] + 2 * radius, : size[0] + 2 * radius]
+        cv2.GaussianBlur(part, (2 * radius + 1, 2 * radius + 1), deviation, dst=part)
     return crop
 
 

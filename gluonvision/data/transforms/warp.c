@@ -1,10 +1,11 @@
-/* The crop of a training sample in one pass: pixels bilinear, labels nearest, black and -1 beyond.
+/* Cut the crop of a training sample in one pass: pixels bilinear, labels nearest, and black pixels
+   with label -1 outside.
 
-   For gluonvision/data/transforms/warp.py, which calls it by ctypes, and so without the interpreter's lock,
-   checks what it hands over, and does the same with OpenCV where this file was not compiled or the
-   processor lacks AVX2. Positions are fixed-point numbers, begun anew in every row: 32 bits of
-   fraction to step with, 16 to look up with, 15 as weights. Nothing is read outside the pictures,
-   wherever the maps point. */
+   gluonvision/data/transforms/warp.py calls this with ctypes, and so without Python's global lock.
+   It checks the arguments, and does the same with OpenCV if this file is not compiled or the
+   processor lacks AVX2. Positions are fixed-point numbers that are computed afresh in every row: 32
+   bits of fraction for stepping, 16 for look-ups, 15 for weights. Nothing is read outside the image
+   and the mask, wherever the maps point. */
 
 #include <Python.h>
 #include <stdint.h>
@@ -18,26 +19,26 @@
 
 #define AVX2 __attribute__((target("avx2")))
 #define LANES 8
-#define CHUNK 128 /* pixels whose places are all found before one is looked up */
+#define CHUNK 128 /* pixels that are located together before any is read */
 #define HERE AVX2 static inline
 
 typedef __m256i Lanes; /* eight numbers of 32 bits, or sixteen of 16 */
 
 typedef struct {
     const uint8_t *data;
-    int64_t stride; /* bytes from row to row */
-    int32_t height, width, bytes; /* of a pixel */
-    const double *map; /* 2 x 3: from the crop's pixel (x, y, 1) to one here */
+    int64_t stride; /* bytes between rows */
+    int32_t height, width, bytes; /* bytes per pixel */
+    const double *map; /* 2 x 3: from a pixel (x, y, 1) of the crop to one of this array */
 } Picture;
 
 typedef struct {
     int64_t x, y, step_x, step_y;
-    Lanes ahead_x, ahead_y; /* of the eight pixels, from the first */
+    Lanes ahead_x, ahead_y; /* offsets of the eight pixels from the first */
 } Walk;
 
 HERE Lanes all(int32_t number) { return _mm256_set1_epi32(number); }
 
-#define HALF 32768 /* of the last of the 16 bits */
+#define HALF 32768 /* half of the last of the 16 bits, for rounding */
 
 HERE Lanes multiples(int64_t step)
 {
@@ -60,7 +61,7 @@ HERE Walk walk_row(const double *map, int row, double added)
     return walk;
 }
 
-/* Eight positions with 16 bits of fraction, and on to the next eight. */
+/* Return eight positions with 16 bits of fraction, and advance to the next eight. */
 HERE void walk_on(Walk *walk, Lanes *x, Lanes *y)
 {
     *x = _mm256_add_epi32(all((int32_t)(walk->x >> 16)), walk->ahead_x);
@@ -69,8 +70,8 @@ HERE void walk_on(Walk *walk, Lanes *x, Lanes *y)
     walk->y += LANES * walk->step_y;
 }
 
-/* Writes one row of labels and returns how many are inside, the first of them in *first: a row
-   meets a picture in one piece. */
+/* Write one row of labels, return how many are inside the mask, and set *first to the first of
+   them. Those inside are contiguous, because a line crosses a rectangle in one piece. */
 AVX2 static int label_row(const Picture *mask, int row, int width, int32_t *labels, int *first)
 {
     const Lanes right = all(mask->width), bottom = all(mask->height), before = all(-1);
@@ -98,7 +99,7 @@ AVX2 static int label_row(const Picture *mask, int row, int width, int32_t *labe
                     *first = start + i + __builtin_ctz(bits);
                 last = start + i + 31 - __builtin_clz(bits);
             }
-            /* Outside the first label is read, and overwritten: -1 has all bits set. */
+            /* Pixels outside read the first label, and are then set to -1, which has all bits set. */
             const Lanes place = _mm256_add_epi32(
                 _mm256_mullo_epi32(line, stride), _mm256_mullo_epi32(column, bytes));
             _mm256_storeu_si256((Lanes *)(at + i), _mm256_and_si256(inside, place));
@@ -121,15 +122,15 @@ AVX2 static int label_row(const Picture *mask, int row, int width, int32_t *labe
     return last < *first ? 0 : last + 1 - *first;
 }
 
-/* Pixels of a row: where each begins in the image, its weights to the right and down, and eight
-   bytes from there and from below, which hold two pixels beside each other. They are fetched one
-   by one: AVX2's way to gather them takes no less, and differs much between processors. */
+/* Pixels of a row: the offset of each in the image, its weights to the right and down, and eight
+   bytes from there and from the row below, which hold two neighbouring pixels. They are loaded one
+   by one: AVX2's gather is not faster, and its speed varies between processors. */
 typedef struct {
     int32_t at[CHUNK], across[CHUNK], down[CHUNK];
     uint64_t above[CHUNK], below[CHUNK];
 } Chunk;
 
-/* The fraction of 16 bits as a weight of 15, in both halves of each 32 bits. */
+/* Convert the fraction of 16 bits to a weight of 15, in both halves of each 32 bits. */
 HERE Lanes weight_of(Lanes position)
 {
     const Lanes weight = _mm256_srli_epi32(_mm256_slli_epi32(position, 16), 17);
@@ -139,7 +140,7 @@ HERE Lanes weight_of(Lanes position)
 HERE void locate(const Picture *image, Walk *walk, int count, Chunk *chunk)
 {
     const Lanes zero = _mm256_setzero_si256(), stride = all((int32_t)image->stride);
-    /* So that the pixel to the right and the one below are there. */
+    /* Clamp, so that the pixels to the right and below exist. */
     const Lanes right = all(((image->width - 1) << 16) - 1);
     const Lanes bottom = all(((image->height - 1) << 16) - 1);
     for (int i = 0; i < count; i += LANES) {
@@ -158,7 +159,8 @@ HERE void locate(const Picture *image, Walk *walk, int count, Chunk *chunk)
 
 HERE void fetch(const Picture *image, int count, Chunk *chunk)
 {
-    /* The last of eight bytes that are all there; what begins behind it is moved into place. */
+    /* The last offset with eight bytes after it; pixels beyond it are loaded from there and
+       shifted into place. */
     const int64_t stride = image->stride;
     const int64_t last = (image->height - 1) * stride + 3 * image->width - 8;
 #pragma GCC unroll 4
@@ -171,13 +173,14 @@ HERE void fetch(const Picture *image, int count, Chunk *chunk)
     }
 }
 
-/* From a to b, 16 bits each of which 15 are used, by weights of 15 bits. */
+/* Interpolate from a to b, 16 bits each of which 15 are used, with weights of 15 bits. */
 HERE Lanes between(Lanes a, Lanes b, Lanes weight)
 {
     return _mm256_add_epi16(a, _mm256_mulhrs_epi16(_mm256_sub_epi16(b, a), weight));
 }
 
-/* Of values of 8 bits in 16: above left, above right, below left, below right. */
+/* Bilinear interpolation of 8-bit values in 16 bits: top left, top right, bottom left, bottom
+   right. */
 HERE Lanes mix(Lanes a, Lanes b, Lanes c, Lanes d, Lanes across, Lanes down)
 {
     const Lanes left = between(_mm256_slli_epi16(a, 7), _mm256_slli_epi16(c, 7), down);
@@ -186,7 +189,8 @@ HERE Lanes mix(Lanes a, Lanes b, Lanes c, Lanes d, Lanes across, Lanes down)
     return _mm256_srli_epi16(sum, 7);
 }
 
-/* The left and the right of eight pairs, as R, G, B and 0; in the order 0 1 4 5 2 3 6 7. */
+/* Split eight pairs of pixels into left and right, as R, G, B and 0, in the order
+   0 1 4 5 2 3 6 7. */
 HERE void part(const uint64_t *pairs, Lanes *left, Lanes *right)
 {
     const Lanes two = _mm256_setr_epi8(
@@ -200,7 +204,7 @@ HERE void part(const uint64_t *pairs, Lanes *left, Lanes *right)
     *right = _mm256_castps_si256(_mm256_shuffle_ps(first, second, 0xdd));
 }
 
-/* Eight pixels of a chunk: twelve bytes at the beginning of each half. */
+/* Interpolate eight pixels of a chunk: twelve bytes at the beginning of each half. */
 HERE Lanes blend(const Chunk *chunk, int i)
 {
     const Lanes order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7), low = all(0xff00ff);
@@ -224,7 +228,7 @@ HERE Lanes blend(const Chunk *chunk, int i)
     return _mm256_shuffle_epi8(_mm256_permutevar8x32_epi32(rgb, order), three);
 }
 
-/* Writes one row of pixels, the picture's rim repeated beyond it. */
+/* Write one row of pixels; the image's border is replicated outside it. */
 AVX2 static void pixel_row(const Picture *image, int row, int width, uint8_t *pixels)
 {
     Walk walk = walk_row(image->map, row, 0.0);
@@ -236,7 +240,7 @@ AVX2 static void pixel_row(const Picture *image, int row, int width, uint8_t *pi
         for (int i = 0; i < count; i += LANES) {
             const Lanes rgb = blend(&chunk, i);
             const int x = start + i;
-            /* Each store writes four bytes more, which the next one puts right. */
+            /* Each store writes four bytes too many, which the next one overwrites. */
             uint8_t last[28], *to = width - x > LANES + 1 ? pixels + 3 * x : last;
             _mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(rgb));
             _mm_storeu_si128((__m128i *)(to + 12), _mm256_extracti128_si256(rgb, 1));
@@ -248,9 +252,9 @@ AVX2 static void pixel_row(const Picture *image, int row, int width, uint8_t *pi
 
 int supported(void) { return __builtin_cpu_supports("avx2") ? VERSION : 0; }
 
-/* Fills a square crop: uint8 (size, size, 3) and int32 (size, size). The pictures' own part of it
-   is its first height x width. Without an image its pixels stay as they are but for the black;
-   labels may be left out too. */
+/* Fill a square crop: uint8 (size, size, 3) and int32 (size, size). The image covers its first
+   height x width pixels. If image is NULL, only the pixels outside are set, to black; if labels is
+   NULL, no labels are written. */
 AVX2 void cut(
     const uint8_t *image, int64_t image_stride, int image_height, int image_width,
     const double *to_image, const uint8_t *mask, int64_t mask_stride, int mask_height,
