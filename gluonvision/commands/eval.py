@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
     )
     shared = ("dataset", "data_folder", "split", "workers", "no_cuda", "ngpus", "skip_broken")
     fields = {name: getattr(options, name) for name in (*shared, "boundary", "bootstrap", "html")}
-    fields |= {"how": inference, "output_folder": options.output_folder}
+    fields |= {"inference": inference, "output_folder": options.output_folder}
     if options.model:
         job = evaluation_of_model(options.model, **fields)
     else:
