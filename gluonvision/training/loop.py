@@ -292,7 +292,7 @@ class _Run:
             f"epoch {epoch + 1}: loss {loss:.3f}; {self.config.val_split}: mIoU "
             f"{scores.mean_iou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f}"
         )
-        title = "/".join(self.folder.path.micro_batches[-3:])
+        title = "/".join(self.folder.path.parts[-3:])
         draw_curves(read_log(self.log.path), self.folder.path / "curves.png", title)
         sheet = self.folder.path / "predictions.png"
         number = min(_SHOWN_IMAGES, len(self.validation))
