@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gluonvision.evaluation.run import evaluation_of_model, evaluation_of_run
+from gluonvision.evaluation.job import evaluation_of_model, evaluation_of_run
 from gluonvision.prediction.inference import Inference
 
 

@@ -98,9 +98,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _offers(options, web):
-    chosen = [*web.offers_of_runs(options.resume), *map(web.offer_of, options.model)]
-    names = {offer.name for offer in chosen}
-    return [*chosen, *(offer for offer in web.models_on_disk() if offer.name not in names)]
+    chosen = [*web.entries_of_runs(options.resume), *map(web.entry_of_model, options.model)]
+    names = {entry.name for entry in chosen}
+    return [*chosen, *(entry for entry in web.models_on_disk() if entry.name not in names)]
 
 
 def _loader(options):

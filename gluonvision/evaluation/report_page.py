@@ -11,8 +11,8 @@ from PIL import Image
 
 from gluonvision.evaluation.report import Report, columns, image_scores, most_confused
 from gluonvision.metrics import Intervals
-from gluonvision.plots.page import document, picture_uri, swatch, text
-from gluonvision.plots.prediction_grid import error_map, fitted
+from gluonvision.plots.page import document, image_data_uri, swatch, text
+from gluonvision.plots.prediction_grid import error_map, fit_to_panel
 from gluonvision.utils import overlay
 
 WORST, _PAIRS = 8, 12
@@ -207,7 +207,7 @@ def _sample(report: Report, sample: Sample) -> str:
 
 def _panel(picture) -> str:
     picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    return picture_uri(fitted(picture), 85)
+    return image_data_uri(fit_to_panel(picture), 85)
 
 
 def _short(path: Path) -> str:

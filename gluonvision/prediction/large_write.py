@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 
 from gluonvision.data.meta import Meta
-from gluonvision.plots.masks import file_palette, mask_values
+from gluonvision.plots.masks import file_palette, palette_indices
 from gluonvision.utils import atomic
 
 TIFF = (".tif", ".tiff")
@@ -33,7 +33,7 @@ def write_mask(
     As PNG or, by the file's ending, as TIFF. ``note``: a text kept in the file; ``place``: a TIFF's
     tags from ``geographic_tags``. The file appears when it is whole, or not at all.
     """
-    values, colours = (mask_values(part, meta) for part in parts), file_palette(meta)
+    values, colours = (palette_indices(part, meta) for part in parts), file_palette(meta)
     with atomic.replacing(path) as file:
         if path.suffix.lower() in TIFF:
             _write_tiff(file, values, size, colours, note, place)

@@ -1,4 +1,4 @@
-"""What a run's record needs, beside its configuration, for the run to be repeated."""
+"""Describe the environment of a run: what is needed, besides its configuration, to repeat it."""
 
 import datetime
 import os
@@ -27,13 +27,15 @@ _GIT_SECONDS = 5
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, machine, commits, command line and time of now, as JSON can hold them.
+    """Describe versions, machine, commits, command line and the current time.
 
-    ``packages``: version or None, gluonvision's own included; no framework is imported to find out.
-    ``git``: for ``gluonvision`` (its source) and the ``working_folder`` the ``commit`` and whether
-    tracked files differ from it (``dirty``), or None where that is no git checkout or git does not
-    answer. ``compiled_warp``: see ``data.warp.is_compiled``. Environment variables are left out:
-    they hold secrets. Never raises for what is missing.
+    Environment variables are left out because they may hold secrets. Missing information is None;
+    no framework is imported.
+
+    Returns:
+        A dict that JSON can hold. ``packages``: versions. ``git``: for the source of
+        ``gluonvision`` and for the ``working_folder``, the ``commit`` and whether tracked files
+        differ from it (``dirty``). ``compiled_warp``: whether the compiled crop is used.
     """
     return {
         "packages": {"gluonvision": __version__, **_versions()},
@@ -63,26 +65,26 @@ def _version(distribution: str) -> str | None:
 
 def _source_commit() -> dict[str, Any] | None:
     source = Path(__file__)
-    # An installed copy may lie in another project's checkout, untracked: not its commit is ours.
+    # An installed copy may be in another project's checkout. That project's commit is not ours.
     if _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
         return None
     return _commit(source.parent)
 
 
 def _commit(folder: Path | None) -> dict[str, Any] | None:
-    """The commit that is checked out in a folder, by default the working folder."""
+    """The checked-out commit of a folder, by default the working folder."""
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
     if commit is None:
         return None
-    # Untracked files do not count: a run's own results are among them.
+    # Ignore untracked files: the run's own results are among them.
     changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
 def _git(folder: Path | None, *arguments: str) -> str | None:
-    """What git prints, None for any failure."""
-    # Variables such as GIT_DIR, set in a hook, would name another repository; no lock is taken and
-    # no helper started, as this only looks.
+    """The output of git; None if it fails."""
+    # Variables such as GIT_DIR, set by a hook, would point to another repository. Take no lock and
+    # start no helper process: this only reads.
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(

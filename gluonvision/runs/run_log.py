@@ -1,7 +1,7 @@
-"""What a training run writes as it goes: a line of JSON for each step and epoch, and TensorBoard's.
+"""The log of a training run: one line of JSON for each step and epoch, and TensorBoard files.
 
-A log reads as if the run had never been stopped: what a killed run wrote beyond the checkpoint from
-which it is resumed is cut off first.
+A resumed run first cuts off the lines that were written after its checkpoint, so the log reads as
+if the run had never stopped.
 """
 
 import importlib.util
@@ -30,15 +30,20 @@ _FIELDS = {
 
 
 class RunLog:
-    """The log of one run, ``folder/log.jsonl``, and beside it TensorBoard's event files.
+    """The log of one run: ``folder/log.jsonl``, and TensorBoard event files next to it.
 
-    ``class_names``: one for each class, all different. ``start_step``: the number of steps done by
-    the checkpoint that the run starts from; 0 begins the log anew. ``tensorboard``: whether to
-    write for TensorBoard as well, which takes the package tensorboardX; where that is not
-    installed, one line says how to get it.
+    Only one process may write a log.
 
-    One process writes a log; of many, let the first do it. Raises ValueError, and changes nothing,
-    where a log to go on with holds what is none.
+    Args:
+        folder: folder of the run, created if missing.
+        class_names: one name for each class, without duplicates.
+        start_step: number of completed steps in the checkpoint that the run continues from; 0
+            starts a new log.
+        tensorboard: write TensorBoard files too. This needs the package tensorboardX; if it is
+            missing, a message says how to install it.
+
+    Raises:
+        ValueError: the existing log has a line that is not a record. Nothing is changed then.
     """
 
     def __init__(
@@ -51,7 +56,7 @@ class RunLog:
         self.path = Path(folder) / LOG_NAME
         self._class_names = tuple(class_names)
         if len(set(self._class_names)) < len(self._class_names):
-            raise ValueError(f"class names {self._class_names}: some are there twice")
+            raise ValueError(f"class names {self._class_names}: expected no duplicates")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         _cut(self.path, start_step)
         self._board = _open_board(self.path.parent, start_step) if tensorboard else None
@@ -65,35 +70,35 @@ class RunLog:
         learning_rate: float,
         samples_per_second: float | None = None,
     ) -> None:
-        """Note a step; ``step`` and ``epoch`` count from 0. A loss that is not finite is null."""
+        """Record a step. ``step`` and ``epoch`` count from 0; a loss that is not finite is null."""
         values = (int(step), int(epoch), *map(_number, (loss, learning_rate, samples_per_second)))
         self._write("step", values)
         self._scalars(step, {"train/loss": loss, "train/learning_rate": learning_rate})
 
     def epoch(self, epoch: int, step: int, scores: SegmentationScores, train_loss: float) -> None:
-        """Note the validation after an epoch; ``step``: the number of steps done until then.
+        """Record the validation after an epoch; ``step`` is the number of completed steps.
 
-        Call it before the checkpoint is saved, or a run killed in between lacks this line. What
-        there is nothing to judge by, as the IoU of an absent class, is null.
+        Call this before the checkpoint is saved: otherwise a run that is killed in between lacks
+        the line. Scores without a value, such as the IoU of an absent class, are null.
         """
         named = dict(zip(self._class_names, map(_number, scores.class_iou), strict=True))
         means = (scores.mean_iou, scores.pixel_accuracy, scores.mean_accuracy)
         self._write("epoch", (int(epoch), int(step), *map(_number, (train_loss, *means)), named))
-        # A checkpoint outlasts a power cut; so must what the log says of the steps before it.
+        # A checkpoint survives a power failure, so the log before it must survive too.
         os.fsync(self._file.fileno())
         shown = {f"val/class_iou/{name}": value for name, value in named.items()}
         shown |= {"val/mean_iou": scores.mean_iou, "val/pixel_accuracy": scores.pixel_accuracy}
         self._scalars(_last(step), shown)
 
     def predictions(self, step: int, picture: str | os.PathLike) -> None:
-        """Show a picture file on TensorBoard (``draw_predictions``); ``step`` as in ``epoch``."""
+        """Show an image file (of ``draw_predictions``) in TensorBoard; ``step`` as in ``epoch``."""
         if self._board:
             with Image.open(picture) as opened:
                 pixels = np.array(opened.convert("RGB"))
             self._board.add_image("val/predictions", pixels, _last(step), dataformats="HWC")
 
     def close(self) -> None:
-        """Write out what is left; a closed log takes no more. Closing it twice does no harm."""
+        """Flush and close the log. Closing it twice is safe."""
         self._file.close()
         if self._board:
             self._board.close()
@@ -108,7 +113,7 @@ class RunLog:
     def _write(self, kind: str, values: tuple) -> None:
         record = {"kind": kind, **dict(zip(_FIELDS[kind], values, strict=True))}
         self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
-        # At once and as one write: a killed process loses this line at most.
+        # Flush every line: a killed process loses at most this one.
         self._file.flush()
 
     def _scalars(self, step: int, values: Mapping[str, float | None]) -> None:
@@ -120,10 +125,12 @@ class RunLog:
 
 
 def read_log(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The records of a log, in order, as dicts of what ``RunLog`` wrote.
+    """Read the records of a log, in order.
 
-    The last line may be torn, by a process that was killed or that is writing just now; it is left
-    out. Raises ValueError, naming the line, where any other is no record.
+    An incomplete last line, left by a killed process or still being written, is skipped.
+
+    Raises:
+        ValueError: another line is not a record; the message names the line.
     """
     with open(path, "rb") as file:
         return [record for _, record in _records(file, path)]
@@ -139,8 +146,8 @@ def _records(
             record = _parse(line)
         except ValueError as error:
             raise ValueError(
-                f"{os.fspath(path)}, line {number}: {error}; a run writes no such line: mend or "
-                "delete it"
+                f"{os.fspath(path)}, line {number}: {error}; this is not a record of a run: fix or "
+                "delete the line"
             ) from error
         yield line, record
 
@@ -161,40 +168,40 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 
 def _cut(path: Path, start_step: int) -> None:
-    """Leave in the file what came before ``start_step``, in whole lines; it changes at once."""
+    """Keep the lines before ``start_step``; the file is replaced atomically."""
     if not path.exists():
         return
     with atomic.replacing(path) as kept, open(path, "rb") as file:
         for line, record in _records(file, path) if start_step else ():
-            # Steps count from 0, so S comes after a checkpoint of S steps; an epoch's S before it.
+            # Steps count from 0: step S follows a checkpoint of S steps, an epoch's S precedes it.
             if record["step"] < start_step + (record["kind"] == "epoch"):
                 kept.write(line)
 
 
 def _open_board(folder: Path, start_step: int):
     if importlib.util.find_spec("tensorboardX") is None:
-        print("nothing is written for TensorBoard: pip install 'gluonvision[tensorboard]'")
+        print("no TensorBoard files are written: pip install 'gluonvision[tensorboard]'")
         return None
     import tensorboardX
 
-    # A run that begins anew, as after a kill before its first state, shows nothing of before.
+    # A restarted run, such as one killed before its first checkpoint, shows no earlier events.
     for stale in folder.glob("events.out.tfevents.*") if start_step == 0 else ():
         stale.unlink()
     return tensorboardX.SummaryWriter(
         str(folder),
         purge_step=start_step,
-        # It keeps what it is given for this long, and a kill takes it along.
+        # Events are buffered for this long, and lost when the process is killed.
         flush_secs=5,
-        # Files are named by the second: a run resumed within one would overwrite its own.
+        # File names have a resolution of one second; a run resumed sooner would overwrite its own.
         filename_suffix=f".{start_step:09d}",
     )
 
 
 def _last(step: int) -> int:
-    """The last of so many steps: TensorBoard drops what stands at the step of a resumption."""
+    """The last completed step: TensorBoard drops events at the step where a run resumes."""
     return max(step - 1, 0)
 
 
 def _number(value: Any) -> float | None:
-    """JSON has neither NaN nor infinity."""
+    """Convert to float; None for NaN and infinity, which JSON lacks."""
     return float(value) if value is not None and math.isfinite(value) else None
