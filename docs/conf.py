@@ -1,4 +1,4 @@
-"""Sphinx's configuration: python -m sphinx -W docs docs/_build (make docs)."""
+"""Sphinx configuration: python -m sphinx -W docs docs/_build (part of make docs)."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 nitpicky = True
-# Without the network there is nothing to link the names of other projects to.
+# Links to other projects would need the network.
 nitpick_ignore_regex = [("py:.*", r"(?!gluonvision).*")]
 # Gluon documents its own.
 nitpick_ignore = [("py:class", "gluonvision.backend.torch.block.ParameterDict")]

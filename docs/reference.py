@@ -5,39 +5,52 @@ import inspect
 from pathlib import Path
 from types import ModuleType
 
-# Page: its modules. A name that several of them export is told at the first.
+# Page: its modules. A name that several modules export is documented at the first of them.
 PAGES = {
+    "gluonvision": ("gluonvision",),
+    "segmentation": ("gluonvision.segmentation",),
     "model_zoo": (
         "gluonvision.model_zoo",
         "gluonvision.model_zoo.backbones",
         "gluonvision.model_zoo.weights.store",
         "gluonvision.model_zoo.weights.table",
     ),
-    "segmentation": (
-        "gluonvision.segmentation",
-        "gluonvision.prediction.inference",
-        "gluonvision.runs.artifacts",
-        "gluonvision.runs.checkpoint",
-        "gluonvision.runs.run_log",
-        "gluonvision.plots.training_curves",
-        "gluonvision.plots.prediction_grid",
-        "gluonvision.runs.environment",
-    ),
     "data": (
         "gluonvision.data",
         "gluonvision.data.meta",
         "gluonvision.data.datasets.base",
         "gluonvision.data.datasets.published",
+        "gluonvision.data.datasets.synthetic",
+        "gluonvision.data.class_weights",
         "gluonvision.data.transforms.augment",
         "gluonvision.data.transforms.photometric",
-        "gluonvision.data.class_weights",
-        "gluonvision.doctor",
-        "gluonvision.doctor.report",
-        "gluonvision.doctor.facts",
-        "gluonvision.data.datasets.synthetic",
+        "gluonvision.data.download.prepare",
     ),
+    "doctor": ("gluonvision.doctor", "gluonvision.doctor.report", "gluonvision.doctor.facts"),
     "loss": ("gluonvision.loss", "gluonvision.loss.pixels", "gluonvision.loss.regions"),
     "metrics": ("gluonvision.metrics",),
+    "training": (
+        "gluonvision.training.loop",
+        "gluonvision.training.lr_schedule",
+        "gluonvision.runs.config",
+        "gluonvision.runs.artifacts",
+        "gluonvision.runs.checkpoint",
+        "gluonvision.runs.run_log",
+        "gluonvision.runs.environment",
+    ),
+    "prediction": (
+        "gluonvision.prediction.predictor",
+        "gluonvision.prediction.inference",
+        "gluonvision.prediction.large_images",
+    ),
+    "evaluation": ("gluonvision.evaluation.whole_images", "gluonvision.evaluation.job"),
+    "deployment": ("gluonvision.deployment.export", "gluonvision.deployment.benchmark"),
+    "plots": (
+        "gluonvision.plots.masks",
+        "gluonvision.plots.training_curves",
+        "gluonvision.plots.prediction_grid",
+        "gluonvision.plots.confusion_matrix",
+    ),
     "nn": ("gluonvision.nn",),
     "backend": (
         "gluonvision.backend",
@@ -52,7 +65,6 @@ PAGES = {
     "web": ("gluonvision.web",),
     "utils": (
         "gluonvision.utils",
-        "gluonvision.training.lr_schedule",
         "gluonvision.utils.download",
         "gluonvision.utils.worker_hooks",
     ),
@@ -60,14 +72,16 @@ PAGES = {
 
 
 def find_module(name: str) -> ModuleType:
-    """A module, or what stands in a module's place in its package: ``gluonvision.backend.nn``."""
+    """Import a module, or find what acts as one in its package: ``gluonvision.backend.nn``."""
+    if "." not in name:
+        return importlib.import_module(name)
     parent, _, last = name.rpartition(".")
     found = getattr(importlib.import_module(parent), last, None)
     return found if inspect.ismodule(found) else importlib.import_module(name)
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """What a module offers: its ``__all__``, else what it defines without an underscore."""
+    """List a module's ``__all__``, or else what it defines without an underscore."""
     if hasattr(module, "__all__"):
         return list(module.__all__)
     own = [name for name, value in vars(module).items() if _is_defined_in(module, value)]
@@ -82,30 +96,36 @@ def _is_defined_in(module, value):
 def write_pages(folder: Path) -> None:
     """Write a page for each entry of ``PAGES``."""
     folder.mkdir(parents=True, exist_ok=True)
-    told: set[tuple[str, int]] = set()
+    documented: dict[tuple[str, int], str] = {}
     for page, modules in PAGES.items():
-        lines = "=" + "-" * (len(modules) - 1)  # the first is the page's own title
-        parts = [_section(name, line, told) for name, line in zip(modules, lines)]
-        write_if_new(folder / f"{page}.rst", "\n\n".join(parts) + "\n")
+        lines = "=" + "-" * (len(modules) - 1)  # the first heading is the page's title
+        sections = [_section(name, line, documented) for name, line in zip(modules, lines)]
+        write_if_new(folder / f"{page}.rst", "\n\n".join(sections) + "\n")
 
 
 def write_if_new(path: Path, text: str) -> None:
-    """Write a file unless it has that text: what is as it was need not be built again."""
-    if not path.is_file() or path.read_text() != text:
-        path.write_text(text)
+    """Write a file unless it has that text already: Sphinx rebuilds the files that changed."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
-def _section(name, line, told):
+def _section(name, line, documented):
+    """The names of one module; ``documented`` maps the earlier ones to their full names."""
     module = find_module(name)
     heading = f"{name}\n{line * len(name)}\n\n{inspect.cleandoc(module.__doc__ or '')}"
-    entries = []
+    entries, links = [], []
     for each in public_names(module):
         value = getattr(module, each)
-        if inspect.ismodule(value) or (callable(value) and (each, id(value)) in told):
+        if inspect.ismodule(value):
             continue
-        told.add((each, id(value)))
+        key = (each, id(value))
+        if callable(value) and key in documented:
+            links.append(f":py:obj:`{each} <{documented[key]}>`")
+            continue
+        documented[key] = f"{name}.{each}"
         entries.append(_directive(f"{name}.{each}", value))
-    return "\n\n".join([heading, *entries])
+    also = [f"Also here: {', '.join(links)}."] if links else []
+    return "\n\n".join([heading, *also, *entries])
 
 
 def _directive(name, value):

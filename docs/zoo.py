@@ -1,4 +1,4 @@
-"""Write the tables of the model zoo: from ``weights_table``, and from the models themselves."""
+"""Write the tables of the model zoo: from the table of weights and from the models themselves."""
 
 from collections.abc import Iterable
 
