@@ -148,7 +148,7 @@ def test_main_and_demo_from_the_command_line(config, voc_like, in_folder):
     options += ["--crop-size", 48, "--no-cuda", "--syncbn", "--aux"]
     assert run("main.py", *options).returncode == 0
     checkpoint = "runs/pascal_voc/pspnet/default/checkpoint.params"
-    done = run("demo.py", image, "--resume", checkpoint, "--output-folder", "out")
+    done = run("demo.py", image, "--resume", checkpoint, "--output-folder", "out", "--no-cuda")
     assert done.returncode == 0 and "%" in done.stdout
     mask = Image.open(f"out/{image.stem}_mask.png")
     assert mask.mode == "P" and mask.size == Image.open(image).size
