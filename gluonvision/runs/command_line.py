@@ -29,15 +29,16 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = Non
         parser.error(str(error))
 
 
-def _add_option(parser, field):
+def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
+    kind: dict[str, typing.Any] = {}
     if field.type is bool:
         is_flag = field.name.startswith("no_")
-        kind = {"action": "store_true" if is_flag else argparse.BooleanOptionalAction}
+        kind["action"] = "store_true" if is_flag else argparse.BooleanOptionalAction
     else:
         named = next(t for t in (*typing.get_args(field.type), field.type) if t is not type(None))
-        kind = {"type": named, "metavar": "VALUE"}
+        kind |= {"type": named, "metavar": "VALUE"}
     name = field.name.replace("_", "-")
     parser.add_argument(f"--{name}", default=field.default, help=field.metadata["help"], **kind)
     if "_" in field.name:  # GluonCV's script writes --start_epoch
-        hidden = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+        hidden: dict[str, typing.Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
         parser.add_argument(f"--{field.name}", dest=field.name, **hidden, **kind)

@@ -10,7 +10,7 @@ import yaml
 from gluonvision.backend.trainer_options import TrainerOptions
 
 
-def _option(default, help_text, can_change=False):
+def _option(default: typing.Any, help_text: str, can_change: bool = False) -> typing.Any:
     """Make a field; ``can_change`` means that its value may change on resume."""
     return dataclasses.field(
         default=default, metadata={"help": help_text, "can_change": can_change}
@@ -120,7 +120,7 @@ class TrainConfig:
         False, "only predict masks of --val-split's images with --resume's weights"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_type(field, getattr(self, field.name))
         for low, names in _LOWEST.items():
@@ -209,7 +209,7 @@ def read_options(path: str) -> dict[str, typing.Any]:
     return {name: _number(value, known[name]) for name, value in options.items()}
 
 
-def _number(value, field):
+def _number(value: typing.Any, field: dataclasses.Field) -> typing.Any:
     """Convert text such as 1e-4: YAML reads a number without a point as text."""
     if isinstance(value, str) and float in _kinds(field):
         try:
@@ -219,11 +219,11 @@ def _number(value, field):
     return value
 
 
-def _kinds(field) -> tuple[type, ...]:
+def _kinds(field: dataclasses.Field) -> tuple[type, ...]:
     return typing.get_args(field.type) or (field.type,)
 
 
-def _check_type(field, value):
+def _check_type(field: dataclasses.Field, value: typing.Any) -> None:
     is_whole_float = float in _kinds(field) and type(value) is int
     if type(value) not in _kinds(field) and not is_whole_float:
         expected = " or ".join(kind.__name__ for kind in _kinds(field))

@@ -107,7 +107,7 @@ class RunLog:
     def __enter__(self) -> "RunLog":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _write(self, kind: str, values: tuple) -> None:
@@ -178,7 +178,7 @@ def _cut(path: Path, start_step: int) -> None:
                 kept.write(line)
 
 
-def _open_board(folder: Path, start_step: int):
+def _open_board(folder: Path, start_step: int) -> Any:
     if importlib.util.find_spec("tensorboardX") is None:
         print("no TensorBoard files are written: pip install 'gluonvision[tensorboard]'")
         return None

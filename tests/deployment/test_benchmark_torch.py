@@ -2,15 +2,17 @@
 
 import sys
 
+import peers
+import pytest
 import torch
-from peers import import_torchvision
 
 from gluonvision.backend import profiling
 from gluonvision.deployment.benchmark import BenchmarkOptions, benchmark
 
 
+@pytest.mark.skipif(not peers.installed("torchvision"), reason="torchvision is not installed")
 def test_torchvisions_model_is_measured_in_turn_and_costs_the_same():
-    import_torchvision()
+    peers.import_torchvision()
     options = BenchmarkOptions("deeplab", "resnet50_v1b", 7, (40, 33), runs=2, no_cuda=True)
     found = benchmark(options)
     ours, other = found.costs

@@ -4,9 +4,14 @@ import json
 import sys
 
 import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
 import onnx
 import onnxruntime
-import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open

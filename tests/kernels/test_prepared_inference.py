@@ -1,5 +1,11 @@
 """Nets in other precisions beside the net itself, under torch."""
 
+import os
+import platform
+import subprocess
+import sys
+
+import integer_checks
 import numpy as np
 import pytest
 import torch
@@ -14,6 +20,7 @@ EMBEDDED = "deeplabv3plus_mobilenet_v2_camvid"
 needs_int8 = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="int8 convolutions are oneDNN's"
 )
+is_x86 = platform.machine() in ("x86_64", "AMD64")
 
 
 def trained_like(net):
@@ -69,20 +76,36 @@ def test_a_norm_that_is_not_alone_is_left():
 
 
 @needs_int8
-@pytest.mark.parametrize("shift", [0.0, -3.0, 2.0], ids=["both signs", "negative", "positive"])
-@pytest.mark.parametrize(
-    "geometry", [(3, 1, 1, 1), (3, 2, 1, 1), (3, 1, 4, 4), (1, 1, 0, 1)], ids=str
-)
+@pytest.mark.parametrize("shift", integer_checks.SHIFTS.values(), ids=integer_checks.SHIFTS)
+@pytest.mark.parametrize("geometry", integer_checks.GEOMETRIES, ids=str)
 def test_an_integer_convolution_is_within_its_steps(geometry, shift):
-    size, stride, padding, dilation = geometry
-    torch.manual_seed(0)
-    layer = torch.nn.Conv2d(32, 48, size, stride, padding, dilation)
-    x = torch.randn(2, 32, 19, 23) + shift
-    with torch.no_grad():
-        exact, ours = layer(x), prepared_inference._Int8Convolution(layer)(x)
-        # Of each activation and of each weight half a step at most is lost, at random.
-        lost = (exact - ours).std() / exact.std()
-    assert ours.shape == exact.shape and 0 < lost < 0.03
+    integer_checks.check_accuracy(geometry, shift)
+
+
+@needs_int8
+@pytest.mark.parametrize("channels", integer_checks.CHANNELS)
+@pytest.mark.parametrize("size", [1, 3])
+def test_an_integer_convolution_clips_no_sum(size, channels):
+    integer_checks.check_sums(size, channels)
+
+
+@needs_int8
+@pytest.mark.skipif(not is_x86, reason="only oneDNN's x86 code can leave instructions out")
+@pytest.mark.parametrize("instructions", ["AVX2", "AVX512_CORE"])
+def test_an_integer_convolution_is_right_without_vnni(instructions):
+    limits = {"ONEDNN_MAX_CPU_ISA": instructions, "ATEN_CPU_CAPABILITY": "avx2"}
+    command = [sys.executable, integer_checks.__file__, "clips"]
+    subprocess.run(command, env=os.environ | limits, check=True, timeout=300)
+
+
+@needs_int8
+def test_weights_have_all_8_bits_where_no_sum_is_clipped():
+    weight = torch.nn.Conv2d(32, 48, 3).weight.detach()
+    largest = weight.abs().amax((1, 2, 3))
+    fine = prepared_inference._weight_steps(weight, clips_sums=False)
+    coarse = prepared_inference._weight_steps(weight, clips_sums=True)
+    torch.testing.assert_close(fine * 127, largest)
+    assert (coarse >= fine).all() and (coarse * 127 <= 2 * largest * (1 + 1e-6)).all()
 
 
 @needs_int8
@@ -91,9 +114,11 @@ def test_constant_and_empty_activations_are_no_division_by_zero():
     for value in (0.0, 5.0, -5.0):
         x = torch.full((1, 32, 8, 8), value)
         with torch.no_grad():
-            torch.testing.assert_close(
-                prepared_inference._Int8Convolution(layer)(x), layer(x), rtol=0.05, atol=0.05
-            )
+            ours, exact = prepared_inference._Int8Convolution.of(layer)(x), layer(x)
+            # Half a step of each weight; the activations are whole steps.
+            steps = prepared_inference._weight_steps(layer.weight, prepared_inference._clips_sums())
+            bound = abs(value) * layer.weight[0].numel() * steps / 2 + 1e-5
+        assert ((ours - exact).abs() <= bound.view(1, -1, 1, 1)).all()
 
 
 @needs_int8
@@ -146,8 +171,23 @@ def test_a_prediction_does_not_depend_on_those_beside_it():
 @needs_int8
 @pytest.mark.parametrize(("backbone", "is_int8"), [("resnet18", True), ("mobilenet_v2", False)])
 def test_integers_are_the_default_where_they_are_much_faster(backbone, is_int8, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(prepared_inference, "_clips_sums", lambda: False)
     net = model_zoo.FCN(5, backbone, pretrained_base=False)
     assert (prepare_inference(net, "auto") is net) != is_int8
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+
+
+@pytest.mark.parametrize(("machine", "clips_sums"), [("x86_64", True), ("aarch64", False)])
+def test_integers_are_not_the_default_on_other_cpus(machine, clips_sums, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(prepared_inference, "_clips_sums", lambda: clips_sums)
+    net = model_zoo.FCN(5, "resnet18", pretrained_base=False)
+    assert prepare_inference(net, "auto") is net
+
+
+def test_integers_without_onednn_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    net = model_zoo.FCN(5, "resnet18", pretrained_base=False)
+    with pytest.raises(ValueError, match="torch with oneDNN"):
+        prepare_inference(net, "int8")
     assert prepare_inference(net, "auto") is net

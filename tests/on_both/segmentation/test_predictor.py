@@ -163,4 +163,4 @@ def test_devices_by_name():
 
 def test_unknown_precisions_are_refused(net):
     with pytest.raises(ValueError, match=r"precision='fp8': expected one of auto, fp32"):
-        Predictor(net, "camvid", precision="fp8")
+        Predictor(net, "camvid", device=backend.cpu(), precision="fp8")

@@ -121,7 +121,9 @@ def test_prediction_is_the_class_of_the_highest_score_at_any_size():
     mask = predict(net, image)
     scores = backend.as_numpy(backend.evaluate(net, backend.preprocess(image[None]))[0])
     assert mask.dtype == np.int32 and mask.shape == (51, 70)
-    np.testing.assert_array_equal(mask, scores[0].argmax(0))
+    # The highest, or one that rounding cannot tell from it.
+    chosen = np.take_along_axis(scores[0], mask[None], 0)[0]
+    np.testing.assert_allclose(chosen, scores[0].max(0), rtol=0, atol=1e-5)
 
 
 def test_the_input_is_normalized_by_imagenets_statistics():
@@ -148,7 +150,7 @@ def test_main_and_demo_from_the_command_line(config, voc_like, in_folder):
     options += ["--crop-size", 48, "--no-cuda", "--syncbn", "--aux"]
     assert run("main.py", *options).returncode == 0
     checkpoint = "runs/pascal_voc/pspnet/default/checkpoint.params"
-    done = run("demo.py", image, "--resume", checkpoint, "--output-folder", "out")
+    done = run("demo.py", image, "--resume", checkpoint, "--output-folder", "out", "--no-cuda")
     assert done.returncode == 0 and "%" in done.stdout
     mask = Image.open(f"out/{image.stem}_mask.png")
     assert mask.mode == "P" and mask.size == Image.open(image).size
