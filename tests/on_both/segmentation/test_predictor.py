@@ -86,7 +86,7 @@ def test_a_published_model_knows_its_classes():
     assert model_zoo.dataset_of("fcn_resnet101_voc") == "pascal_voc"
     with pytest.raises(ValueError, match="no model is named 'fcn_resnet11_voc'"):
         Predictor.load("fcn_resnet11_voc")
-    with pytest.raises(ValueError, match="published for no data set"):
+    with pytest.raises(ValueError, match="not a segmentation model published for a data set"):
         model_zoo.dataset_of("resnet18_v1b")
 
 
@@ -143,13 +143,13 @@ def test_damaged_classes_name_their_file(folder_run, content):
 def test_colours_must_fit_classes(folder_run):
     facts = json.loads((folder_run.parent / CLASSES).read_text())
     (folder_run.parent / CLASSES).write_text(json.dumps(facts | {"palette": [[1, 2, 3]]}))
-    with pytest.raises(ValueError, match="a colour"):
+    with pytest.raises(ValueError, match="one colour"):
         load_run(folder_run)
 
 
 def test_a_state_points_to_the_weights(folder_run):
     state = folder_run.parent / "states" / "00000120-9f86d081884c7d65.safetensors"
-    with pytest.raises(ValueError, match=r"is a state.*checkpoint\.params"):
+    with pytest.raises(ValueError, match=r"is a checkpoint to continue.*checkpoint\.params"):
         Predictor.load(state)
 
 
