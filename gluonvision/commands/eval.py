@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from gluonvision.commands.shared_options import add_inference, add_model, add_no_cuda
-from gluonvision.evaluation.run import evaluation_of_model, evaluation_of_run
+from gluonvision.evaluation.job import evaluation_of_model, evaluation_of_run
 from gluonvision.prediction.inference import Inference
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from gluonvision.evaluation.run import evaluate_config, write_masks
+from gluonvision.evaluation.job import evaluate_config, write_masks
 from gluonvision.runs.command_line import add_arguments, parse
 from gluonvision.runs.config import TrainConfig
 from gluonvision.training.loop import train

@@ -1,62 +1,64 @@
-"""What only the whole set can show: shifted labels, classes that never occur, duplicates."""
+"""Check the data set as a whole: shifted labels, absent classes, duplicates, unpaired files."""
 
 import filecmp
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from gluonvision.doctor.facts import IMAGE_SUFFIXES, Pair
+from gluonvision.doctor.issue_types import ISSUE_TYPES
 from gluonvision.doctor.report import SEVERITIES, Example, Finding
-from gluonvision.doctor.rules import KINDS, WRONG, labels_of
+from gluonvision.doctor.rules import WRONG, labels_or_wrong
 from gluonvision.doctor.sources import Listing, Source
 from gluonvision.doctor.tally import NUM_EXAMPLES, Bucket, Tally
 
-_FILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".mat")
+_FILE_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
 _MOSTLY = 0.5
 
 
-def findings(source: Source, tally: Tally) -> tuple[Finding, ...]:
-    """Everything found, errors first."""
-    found = [
+def find_problems(source: Source, tally: Tally) -> tuple[Finding, ...]:
+    """Return all findings, errors first."""
+    findings = [
         *_file_findings(tally),
-        *_absent_splits(source),
+        *_split_findings(source),
         *_off_by_one(tally),
-        *_classes(tally),
-        *_unlabelled(tally),
+        *_class_findings(tally),
+        *_mostly_unlabelled(tally),
         *_duplicates(source, tally),
-        *_unmatched(source),
+        *_unpaired_files(source),
     ]
-    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def _file_findings(tally: Tally) -> Iterator[Finding]:
-    for code, kind in KINDS.items():
+    for code, issue in ISSUE_TYPES.items():
         if code in tally.buckets:
             bucket = tally.buckets[code]
             severity = _severity(code, bucket.count, tally)
             files = tuple(bucket.examples)
-            yield Finding(severity, code, kind.message, kind.mend, files, bucket.count)
+            yield Finding(severity, code, issue.message, issue.fix, files, bucket.count)
 
 
 def _severity(code: str, count: int, tally: Tally) -> str:
-    masks = sum(split.masks for split in tally.splits.values())
-    # One such mask can be right (a picture of nothing but border); a set of them cannot.
-    if code == "binary-mask" and (count == masks or tally.meta.refuse_binary):
+    num_masks = sum(split.masks for split in tally.splits.values())
+    # A single binary mask can be right (an image of borders only); a whole set cannot.
+    if code == "binary-mask" and (count == num_masks or tally.meta.refuse_binary):
         return "error"
-    # A palette of one's own is used throughout; a few that differ were changed by something.
-    if code == "other-palette" and count == tally.palettes:
+    # A palette of the user's choice is in every mask; a tool changes only a few.
+    if code == "other-palette" and count == tally.num_palettes:
         return "note"
-    return KINDS[code].severity
+    return ISSUE_TYPES[code].severity
 
 
-def _absent_splits(source: Source) -> Iterator[Finding]:
+def _split_findings(source: Source) -> Iterator[Finding]:
     for split, reason in source.absent:
         yield Finding(
             "warning",
             "absent-split",
             f"the split {split} cannot be listed: {reason}",
-            "add it, or name the splits to examine (--split) if there is none",
+            "add the split, or name the splits to examine with --split",
         )
     for listing in source.listings:
         if not len(listing):
@@ -64,7 +66,7 @@ def _absent_splits(source: Source) -> Iterator[Finding]:
                 "error",
                 "empty-split",
                 f"the split {listing.split} has no images",
-                "check the folder or the list that names them",
+                "check the image folder or the split file",
             )
 
 
@@ -77,10 +79,11 @@ def _shifted_down(tally: Tally) -> Iterator[Finding]:
     meta, values = tally.meta, tally.values.counts
     last = meta.num_class + meta.label_offset - 1
     if meta.ignored_value != 255 and values[255] and not values[last]:
-        yield _shifted(
-            f"255 occurs, where {meta.ignored_value} means unlabelled, and {last}, the last class, "
-            "does not: the labels seem to be shifted down by one (reduce_zero_label) already",
-            "use the original masks: the shift is done while they are read",
+        yield _off_by_one_finding(
+            f"255 occurs, although {meta.ignored_value} means unlabelled, and {last}, the last "
+            "class, does not occur: the labels seem to be shifted down by one already "
+            "(reduce_zero_label)",
+            "use the original masks: gluonvision shifts the labels when it reads them",
         )
 
 
@@ -89,53 +92,56 @@ def _shifted_up(tally: Tally) -> Iterator[Finding]:
     last = meta.num_class - 1
     if not values or values[0] or not values[1]:
         return
-    if values[meta.num_class] and labels_of(np.array([meta.num_class]), meta)[0] == WRONG:
-        yield _shifted(
+    if values[meta.num_class] and labels_or_wrong(np.array([meta.num_class]), meta)[0] == WRONG:
+        yield _off_by_one_finding(
             f"0 never occurs and {meta.num_class} does: the labels seem to run from 1 to "
-            f"{meta.num_class} where they are 0 to {last}",
-            "subtract 1 from every label, and write unlabelled pixels as "
-            f"{meta.ignored_value} (for a folder of your own: a value map)",
+            f"{meta.num_class} instead of 0 to {last}",
+            f"subtract 1 from every label and write unlabelled pixels as {meta.ignored_value}; in "
+            'your own folder, you can map the values with "values" in dataset.json instead',
         )
     elif meta.background == 0:
-        yield _shifted(
-            f"0, {meta.classes[0]}, never occurs: the labels seem to begin at 1",
-            "look at the samples: if the names do not fit, subtract 1 from every label",
+        yield _off_by_one_finding(
+            f"0, {meta.classes[0]}, never occurs: the labels seem to start at 1",
+            "look at the samples on the page (--html): if the class names do not fit, subtract 1 "
+            "from every label",
         )
 
 
-def _shifted(message: str, mend: str) -> Finding:
-    return Finding("warning", "off-by-one", message, mend)
+def _off_by_one_finding(message: str, fix: str) -> Finding:
+    return Finding("warning", "off-by-one", message, fix)
 
 
-def _classes(tally: Tally) -> Iterator[Finding]:
-    seen = {split.name: split.occurs[:-2] > 0 for split in tally.splits.values() if split.masks}
-    if not seen:
+def _class_findings(tally: Tally) -> Iterator[Finding]:
+    occurs = {split.name: split.occurs[:-2] > 0 for split in tally.splits.values() if split.masks}
+    if not occurs:
         return
-    never = ~np.any(list(seen.values()), axis=0)
-    if never.any():
+    absent = ~np.any(list(occurs.values()), axis=0)
+    if absent.any():
         yield Finding(
             "note",
             "absent-class",
-            f"{never.sum()} of {tally.meta.num_class} classes never occur: {_named(never, tally)}",
-            "nothing to do if the set is a part; else check the label numbers",
+            f"{absent.sum()} of {tally.meta.num_class} classes never occur: "
+            + _class_names(absent, tally),
+            "nothing to do if this is a part of the data set; otherwise check the class ids",
         )
-    for name, there in seen.items():
-        if "train" in seen and name != "train" and (there & ~seen["train"]).any():
+    for name, present in occurs.items():
+        if "train" in occurs and name != "train" and (present & ~occurs["train"]).any():
             yield Finding(
                 "warning",
                 "untrained-class",
-                f"classes that occur in {name} and never in train: "
-                + _named(there & ~seen["train"], tally),
-                "split the images anew: what is never seen cannot be learned",
+                f"classes occur in {name} but never in train: "
+                + _class_names(present & ~occurs["train"], tally),
+                "split the images again: a model cannot learn a class without training images",
             )
 
 
-def _named(chosen: np.ndarray, tally: Tally, most: int = 12) -> str:
-    names = [tally.meta.classes[label] for label in np.flatnonzero(chosen)]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _class_names(selected: np.ndarray, tally: Tally, limit: int = 12) -> str:
+    names = [tally.meta.classes[label] for label in np.flatnonzero(selected)]
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest
 
 
-def _unlabelled(tally: Tally) -> Iterator[Finding]:
+def _mostly_unlabelled(tally: Tally) -> Iterator[Finding]:
     for split in tally.splits.values():
         total, unlabelled = split.pixels.sum(), split.pixels[-2]
         if total and unlabelled > _MOSTLY * total:
@@ -143,117 +149,139 @@ def _unlabelled(tally: Tally) -> Iterator[Finding]:
                 "warning",
                 "mostly-unlabelled",
                 f"{100 * unlabelled / total:.0f} % of the pixels of {split.name} are unlabelled",
-                "check which value means unlabelled; every other pixel is skipped in training",
+                "check which value means unlabelled: training ignores these pixels",
             )
 
 
 def _duplicates(source: Source, tally: Tally) -> Iterator[Finding]:
     within, across = Bucket(), Bucket()
-    for places in tally.duplicates():
-        first = source.pair(int(places[0]))
-        for place in places[1:]:
-            pair = source.pair(int(place))
+    for positions in tally.duplicates():
+        first = source.pair(int(positions[0]))
+        for position in positions[1:]:
+            pair = source.pair(int(position))
             bucket = within if pair.split == first.split else across
-            # Bytes are compared for the few that are shown, not for a whole set read twice.
-            detail = _likeness(pair.image, first) if len(bucket.examples) < NUM_EXAMPLES else ""
+            # Compare the bytes of the few shown files only, not of the whole set.
+            detail = _similarity(pair.image, first) if len(bucket.examples) < NUM_EXAMPLES else ""
             bucket.add(Example(pair.image, detail, pair))
-    yield from _repeated(across, "duplicate-across-splits", "occur in another split as well", 1)
-    yield from _repeated(within, "duplicate", "occur in their split more than once", 0)
-
-
-def _likeness(file: Path, other) -> str:
-    if file == other.image:
-        return f"listed in {other.split} too"
-    same = filecmp.cmp(file, other.image, shallow=False)
-    return f"{'the same file' if same else 'pixel for pixel'} as {other.split}'s {other.image.name}"
-
-
-def _repeated(bucket: Bucket, code: str, what: str, across: int) -> Iterator[Finding]:
-    mends = (
-        "take all but one off the list, unless they are repeated on purpose",
-        "take them out of one split: a score on pictures that were trained on says nothing",
+    yield from _bucket_finding(
+        across,
+        "warning",
+        "duplicate-across-splits",
+        "images occur in another split too, pixel for pixel",
+        "remove them from one split: a score on training images says nothing about new images",
     )
+    yield from _bucket_finding(
+        within,
+        "warning",
+        "duplicate",
+        "images occur more than once in their split, pixel for pixel",
+        "remove all but one from the split file, unless you repeat them on purpose",
+    )
+
+
+def _similarity(file: Path, other: Pair) -> str:
+    if file == other.image:
+        return f"also listed in {other.split}"
+    same_file = filecmp.cmp(file, other.image, shallow=False)
+    relation = "identical to" if same_file else "same pixels as"
+    return f"{relation} {other.image.name} of {other.split}"
+
+
+def _bucket_finding(
+    bucket: Bucket, severity: str, code: str, message: str, fix: str
+) -> Iterator[Finding]:
     if bucket.count:
-        message = f"images {what}, pixel for pixel"
-        yield Finding("warning", code, message, mends[across], tuple(bucket.examples), bucket.count)
+        yield Finding(severity, code, message, fix, tuple(bucket.examples), bucket.count)
 
 
-def _unmatched(source: Source) -> Iterator[Finding]:
-    """Files that lie beside the listed ones, without a partner of their name."""
+def _unpaired_files(source: Source) -> Iterator[Finding]:
+    """Find files in the listed folders that have no partner and are not listed."""
     masks, images = Bucket(), Bucket()
-    for image_folder, mask_folder, endings in _folders(source.listings):
-        pictures, labels = _stems(image_folder, endings[0]), _stems(mask_folder, endings[1])
-        _add_lonely(masks, mask_folder, labels, pictures, _listed(source, "masks"))
-        _add_lonely(images, image_folder, pictures, labels, _listed(source, "images"))
-    if masks.count:
-        yield Finding(
-            "warning",
-            "mask-without-image",
-            "masks lie there without an image of their name",
-            "rename the one or the other: an image and its mask share a name; or, in a folder of "
-            "your own, name both in a line of train.txt",
-            tuple(masks.examples),
-            masks.count,
-        )
-    if images.count:
-        yield Finding(
-            "note",
-            "image-without-mask",
-            "images lie there without a mask of their name",
-            "nothing to do if they are not for segmentation; else rename or add the masks",
-            tuple(images.examples),
-            images.count,
-        )
+    listed = _listed_files(source)
+    for image_folder, mask_folder, suffixes in _paired_folders(source.listings):
+        image_names = _names_by_stem(image_folder, suffixes[0])
+        mask_names = _names_by_stem(mask_folder, suffixes[1])
+        _add_unpaired(masks, mask_folder, mask_names, image_names, listed)
+        _add_unpaired(images, image_folder, image_names, mask_names, listed)
+    yield from _bucket_finding(
+        masks,
+        "warning",
+        "mask-without-image",
+        "mask files have no image of the same name",
+        "give each mask the name of its image; in your own folder, you can also put both paths on "
+        "one line of train.txt",
+    )
+    yield from _bucket_finding(
+        images,
+        "note",
+        "image-without-mask",
+        "image files have no mask of the same name",
+        "nothing to do if they are not for segmentation; otherwise rename or add the masks",
+    )
 
 
-def _add_lonely(bucket: Bucket, folder: Path, names: dict, partners: dict, listed: set) -> None:
+def _add_unpaired(
+    bucket: Bucket,
+    folder: Path,
+    names: Mapping[str, str],
+    partners: Mapping[str, str],
+    listed: set[Path],
+) -> None:
     for stem in sorted(names.keys() - partners.keys()):
-        # That the partner of a listed file is missing has been said.
+        # A listed file without a partner has a finding already.
         if folder / names[stem] not in listed:
             bucket.add(Example(folder / names[stem]))
 
 
-def _listed(source: Source, what: str) -> set[Path]:
-    return {file for listing in source.listings for file in getattr(listing, what) or ()}
+def _listed_files(source: Source) -> set[Path]:
+    return {
+        file
+        for listing in source.listings
+        for files in (listing.images, listing.masks or ())
+        for file in files
+    }
 
 
-def _folders(listings: tuple[Listing, ...]) -> Iterator[tuple[Path, Path, tuple[str, str]]]:
-    """Each folder of images with its folder of masks, and how the names in them end."""
-    places: dict[tuple[Path, Path], tuple[str, str] | None] = {}
+def _paired_folders(
+    listings: tuple[Listing, ...],
+) -> Iterator[tuple[Path, Path, tuple[str, str]]]:
+    """Yield (image folder, mask folder, stem suffixes) where all names follow the suffixes."""
+    folders: dict[tuple[Path, Path], tuple[str, str] | None] = {}
     for listing in listings:
         for image, mask in zip(listing.images, listing.masks or ()):
             if mask.suffix.lower() not in _FILE_SUFFIXES:
                 continue
-            endings = places.setdefault((image.parent, mask.parent), _endings(image, mask))
-            if not _follow(image, mask, endings):
-                places[image.parent, mask.parent] = None
-    for (images, masks), endings in places.items():
-        if endings is not None and images != masks:
-            yield images, masks, endings
+            suffixes = folders.setdefault((image.parent, mask.parent), _stem_suffixes(image, mask))
+            if not _has_suffixes(image, mask, suffixes):
+                folders[image.parent, mask.parent] = None
+    for (images, masks), suffixes in folders.items():
+        if suffixes is not None and images != masks:
+            yield images, masks, suffixes
 
 
-def _endings(image: Path, mask: Path) -> tuple[str, str]:
+def _stem_suffixes(image: Path, mask: Path) -> tuple[str, str]:
+    """Return the ends of both stems after their common start: '_leftImg8bit', '_labelIds'."""
     pairs = enumerate(zip(image.stem, mask.stem))
     shorter = min(len(image.stem), len(mask.stem))
-    common = next((place for place, (a, b) in pairs if a != b), shorter)
+    common = next((position for position, (a, b) in pairs if a != b), shorter)
     return image.stem[common:], mask.stem[common:]
 
 
-def _follow(image: Path, mask: Path, endings: tuple[str, str] | None) -> bool:
-    if endings is None or not image.stem.endswith(endings[0]):
+def _has_suffixes(image: Path, mask: Path, suffixes: tuple[str, str] | None) -> bool:
+    if suffixes is None or not image.stem.endswith(suffixes[0]):
         return False
-    return mask.stem == image.stem[: len(image.stem) - len(endings[0])] + endings[1]
+    return mask.stem == image.stem[: len(image.stem) - len(suffixes[0])] + suffixes[1]
 
 
-def _stems(folder: Path, ending: str) -> dict[str, str]:
-    """File names in a folder by what is before the ending."""
+def _names_by_stem(folder: Path, suffix: str) -> dict[str, str]:
+    """Map the stem without its suffix to the file name, for the image files of a folder."""
     if not folder.is_dir():
         return {}
-    # What macOS leaves beside a file (._name) is no picture.
+    # macOS adds "._NAME" files, which are not images.
     names = [
         name
         for name in os.listdir(folder)
         if name.lower().endswith(_FILE_SUFFIXES) and not name.startswith("._")
     ]
     stems = [(os.path.splitext(name)[0], name) for name in names]
-    return {stem[: len(stem) - len(ending)]: name for stem, name in stems if stem.endswith(ending)}
+    return {stem[: len(stem) - len(suffix)]: name for stem, name in stems if stem.endswith(suffix)}

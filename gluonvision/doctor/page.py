@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no script, no font, no file beside it."""
+"""Write the report as one self-contained HTML page."""
 
 import os
 from html import escape
@@ -7,6 +7,7 @@ from pathlib import Path
 from gluonvision.data.meta import Meta
 from gluonvision.doctor.facts import Pair
 from gluonvision.doctor.report import (
+    NO_PROBLEMS,
     ClassCount,
     Example,
     Finding,
@@ -21,29 +22,29 @@ from gluonvision.utils.atomic import write_text
 
 
 def write_html(report: Report, path: str | os.PathLike) -> Path:
-    """Write the report as a page, whole or not at all, and return its path.
+    """Write the report as a page, atomically.
 
-    Raises OSError where it cannot be written.
+    Returns:
+        The path of the page.
+
+    Raises:
+        OSError: if the file cannot be written.
     """
-    # Reading the pictures is what takes time and can be interrupted: that comes before any file.
+    # Build the page first: reading the images takes long and may be interrupted.
     write_text(path, to_html(report))
     return Path(path)
 
 
 def to_html(report: Report) -> str:
-    """The page's text; reads the example files again for their small pictures."""
+    """Return the text of the page; reads the example images again for their thumbnails."""
     title = f"{report.dataset}: data doctor"
-    body = [_head(report), _findings(report), _samples(report), _classes(report), _files(report)]
+    body = [_header(report), _findings(report), _samples(report), _classes(report), _files(report)]
     return document(title, body)
 
 
-def _head(report: Report) -> str:
-    chips = [
-        f'<li class="{severity}">{number} {severity}{"s" if number > 1 else ""}</li>'
-        for severity in ("error", "warning", "note")
-        if (number := len(report.with_severity(severity)))
-    ]
-    chips = chips or ['<li class="fine">nothing found</li>']
+def _header(report: Report) -> str:
+    counts = report.severity_counts or [("fine", NO_PROBLEMS)]
+    chips = [f'<li class="{severity}">{count}</li>' for severity, count in counts]
     return (
         f"<header><h1>{text(report.dataset)}</h1>"
         f'<p class="soft">{text(str(report.root))}</p>'
@@ -65,7 +66,7 @@ def _finding(report: Report, finding: Finding) -> str:
     return (
         f'<article class="{finding.severity}"><h3>{text(title)}</h3>'
         f'<p class="code">{finding.severity}, {text(finding.code)}{count}</p>'
-        f"<p><b>Mend:</b> {text(finding.mend)}</p>"
+        f"<p><b>Fix:</b> {text(finding.fix)}</p>"
         + (f'<ul class="pictures">{shown}</ul>' if shown else "")
         + (f'<p class="soft">and {rest} more</p>' if rest > 0 else "")
         + "</article>"
@@ -75,12 +76,12 @@ def _finding(report: Report, finding: Finding) -> str:
 def _example(report: Report, example: Example) -> str:
     pair = example.pair or Pair("", example.file)
     detail = f"<br>{text(example.detail)}" if example.detail else ""
-    # Long paths break between folders, not within a name.
+    # Let long paths break between folders, not within a name.
     name = text(report.relative(example.file)).replace("/", "/<wbr>")
-    return f"<li>{_picture(pair, report.meta)}{name}{detail}</li>"
+    return f"<li>{_image(pair, report.meta)}{name}{detail}</li>"
 
 
-def _picture(pair: Pair, meta: Meta) -> str:
+def _image(pair: Pair, meta: Meta) -> str:
     source = thumbnail(pair, meta)
     if not source:
         return '<span class="blank">cannot be shown</span>'
@@ -91,13 +92,13 @@ def _samples(report: Report) -> str:
     if not report.samples:
         return ""
     items = [
-        f"<li>{_picture(pair, report.meta)}{text(pair.split)}: {text(pair.image.name)}</li>"
+        f"<li>{_image(pair, report.meta)}{text(pair.split)}: {text(pair.image.name)}</li>"
         for pair in report.samples
     ]
     return (
         "<h2>Samples</h2>"
-        '<p class="soft">Do image and mask belong together, and do the colours fit the classes '
-        "below? White is unlabelled, magenta is a value of no class.</p>"
+        '<p class="soft">Check that each mask fits its image and that the colours match the '
+        "classes below. White pixels are unlabelled; magenta pixels have no valid class.</p>"
         f'<ul class="pictures">{"".join(items)}</ul>'
     )
 
@@ -108,7 +109,7 @@ def _classes(report: Report) -> str:
 
 
 def _class_table(split: SplitStatistics, meta: Meta) -> str:
-    # To the scale of the background every other bar would be a hair; so it has none.
+    # The background has no bar: scaled to it, all other bars would be too short to see.
     counts = [0 if label == meta.background else c.pixels for label, c in enumerate(split.classes)]
     rows = [
         _class_row(entry, colour, count / max([*counts, 1]), split.labelled)
@@ -116,43 +117,40 @@ def _class_table(split: SplitStatistics, meta: Meta) -> str:
     ]
     head = '<tr><th>class</th><th></th><th class="count">pixels</th><th class="count">images</th>'
     return (
-        f"<h3>{text(split.name)}</h3><p>{escape(percent(split.unlabelled_share))} of the pixels "
-        f"are unlabelled. Shares are of the labelled ones{_scale(meta)}.</p>"
+        f"<h3>{text(split.name)}</h3><p>{escape(percent(split.unlabelled_fraction))} of the "
+        f"pixels are unlabelled. Percentages refer to labelled pixels{_bar_note(meta)}.</p>"
         f'<table class="numbers">{head}</tr>{"".join(rows)}</table><br>'
     )
 
 
 def _class_row(entry: ClassCount, colour: tuple[int, ...], length: float, labelled: int) -> str:
-    # None for what never occurs: the shortest bar would say that it does.
+    # No bar for an absent class: even the shortest would look as if the class occurred.
     bar = f'<span class="bar" style="width:{100 * length:.2f}%"></span>' if length else ""
-    share = escape(percent(entry.pixels / max(labelled, 1)))
+    fraction = escape(percent(entry.pixels / max(labelled, 1)))
     return (
         f'<tr class="{"seen" if entry.pixels else "never"}">'
         f"<td>{swatch(colour)}{text(entry.name)}</td><td>{bar}</td>"
-        f'<td class="count">{share}</td><td class="count">{entry.images}</td></tr>'
+        f'<td class="count">{fraction}</td><td class="count">{entry.images}</td></tr>'
     )
 
 
-def _scale(meta: Meta) -> str:
+def _bar_note(meta: Meta) -> str:
     if meta.background is None:
         return ""
     return f"; {text(meta.classes[meta.background])} has no bar"
 
 
 def _files(report: Report) -> str:
-    numbers = report.statistics
+    statistics = report.statistics
     rows = [
-        (f"{split.name}", f"{split.images} images, {split.masks} masks read")
-        for split in numbers.splits
+        *((each.name, f"{each.images} images, {each.masks} masks") for each in statistics.splits),
+        ("image files", _listed(statistics.image_kinds)),
+        ("mask files", _listed(statistics.mask_kinds)),
+        ("widths", _spread(statistics.widths)),
+        ("heights", _spread(statistics.heights)),
+        ("sizes", _listed(statistics.sizes)),
     ]
-    rows.append(("image files", _listed(numbers.image_kinds)))
-    rows.append(("mask files", _listed(numbers.mask_kinds)))
-    rows.append(("widths", _spread(numbers.widths)))
-    rows.append(("heights", _spread(numbers.heights)))
-    rows.append(("sizes", _listed(numbers.sizes)))
-    cells = "".join(
-        f"<tr><th>{text(name)}</th><td>{text(listed)}</td></tr>" for name, listed in rows
-    )
+    cells = "".join(f"<tr><th>{text(name)}</th><td>{text(value)}</td></tr>" for name, value in rows)
     return f'<h2>Files</h2><table class="numbers">{cells}</table>'
 
 
@@ -161,4 +159,4 @@ def _listed(kinds: tuple[tuple[str, int], ...]) -> str:
 
 
 def _spread(spread: Spread) -> str:
-    return f"{spread.least} to {spread.greatest}, median {spread.median}"
+    return f"{spread.minimum} to {spread.maximum}, median {spread.median}"

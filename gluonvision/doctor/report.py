@@ -1,4 +1,4 @@
-"""What the doctor found, as plain values, and the same as text for a terminal."""
+"""The results of the doctor as plain values, and as text for a terminal."""
 
 import contextlib
 import shutil
@@ -11,11 +11,12 @@ from gluonvision.doctor.facts import Pair
 from gluonvision.plots.page import printable
 
 SEVERITIES = ("error", "warning", "note")
+NO_PROBLEMS = "no problems found"
 
 
 @dataclass(frozen=True)
 class Example:
-    """One file that a finding is about, and what is the matter with it."""
+    """A file with a problem, and the details of it."""
 
     file: Path
     detail: str = ""
@@ -24,23 +25,34 @@ class Example:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know about the data set: ``files`` are the first few of ``count``.
+    """A problem of the data set, or a note on it.
 
-    severity: 'error' (training would stop, or learn what is wrong), 'warning' (looks wrong) or
-    'note'. A finding about the set as a whole has no files and a count of 0.
+    Attributes:
+        severity: 'error' (training would stop or learn from wrong labels), 'warning' (probably
+            wrong) or 'note'.
+        code: the kind of problem, such as 'missing-image'.
+        message: the problem in one sentence.
+        fix: what to do about it.
+        files: the first few files with the problem; empty if it concerns the data set as a whole.
+        count: the number of files with the problem; 0 if it concerns the data set as a whole.
     """
 
     severity: str
     code: str
     message: str
-    mend: str
+    fix: str
     files: tuple[Example, ...] = ()
     count: int = 0
+
+    @property
+    def mend(self) -> str:
+        """The former name of ``fix``."""
+        return self.fix
 
 
 @dataclass(frozen=True)
 class ClassCount:
-    """A class's pixels, and the images that have any."""
+    """The number of pixels of a class, and of images that contain it."""
 
     name: str
     pixels: int
@@ -49,7 +61,16 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """One split: files read, and its pixels by class, unlabelled and of no class (wrong)."""
+    """Statistics of a split.
+
+    Attributes:
+        name: the split's name.
+        images: number of images that were read.
+        masks: number of masks that were read.
+        classes: pixels and images of each class.
+        unlabelled: number of ignored pixels.
+        wrong: number of pixels whose value is no class and not ignored.
+    """
 
     name: str
     images: int
@@ -60,30 +81,36 @@ class SplitStatistics:
 
     @property
     def labelled(self) -> int:
-        """Pixels that have a class."""
+        """Number of pixels with a class."""
         return sum(entry.pixels for entry in self.classes)
 
     @property
-    def unlabelled_share(self) -> float:
-        """Part (0-1) of all mask pixels that is not labelled; 0 without masks."""
+    def unlabelled_fraction(self) -> float:
+        """Fraction (0-1) of all mask pixels that are unlabelled; 0 without masks."""
         return self.unlabelled / max(self.labelled + self.unlabelled + self.wrong, 1)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Least, middle and greatest, in pixels."""
+    """Minimum, median and maximum, in pixels."""
 
-    least: int
+    minimum: int
     median: int
-    greatest: int
+    maximum: int
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """The set in numbers.
+    """Statistics of a data set.
 
-    Kinds are format and Pillow mode ('JPEG RGB') with their number of files, most frequent first;
-    as are sizes ('500x375', width x height), the 12 most frequent.
+    Attributes:
+        splits: statistics of each split.
+        widths: spread of the image widths.
+        heights: spread of the image heights.
+        sizes: the 12 most frequent image sizes ('500x375', width x height) with their counts.
+        image_kinds: format and Pillow mode of the images ('JPEG RGB') with their counts, most
+            frequent first.
+        mask_kinds: the same for the masks.
     """
 
     splits: tuple[SplitStatistics, ...]
@@ -96,7 +123,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Report:
-    """All that ``examine`` found; findings come errors first. ``samples``: pairs to show."""
+    """The result of ``examine``: findings (errors first), statistics, and sample pairs to show."""
 
     dataset: str
     root: Path
@@ -106,48 +133,52 @@ class Report:
     samples: tuple[Pair, ...] = field(default=(), repr=False)
 
     def with_severity(self, severity: str) -> tuple[Finding, ...]:
-        """The findings of one severity."""
+        """Return the findings of a severity: 'error', 'warning' or 'note'."""
         return tuple(finding for finding in self.findings if finding.severity == severity)
 
     @property
     def has_errors(self) -> bool:
-        """Whether training on this would stop, or learn what is wrong."""
+        """Whether training would stop or learn from wrong labels."""
         return bool(self.with_severity("error"))
 
     @property
-    def verdict(self) -> str:
-        """One line: how many findings of each severity."""
-        counts = [(len(self.with_severity(severity)), severity) for severity in SEVERITIES]
-        found = [f"{n} {severity}{'s' if n > 1 else ''}" for n, severity in counts if n]
-        return ", ".join(found) or "nothing found"
+    def severity_counts(self) -> list[tuple[str, str]]:
+        """Pairs of a severity and its count in words, such as ('error', '2 errors')."""
+        counts = [(severity, len(self.with_severity(severity))) for severity in SEVERITIES]
+        return [(name, f"{n} {name}{'s' if n > 1 else ''}") for name, n in counts if n]
 
     def relative(self, path: Path) -> str:
-        """A file's name below the root, fit to be printed: control characters are escaped."""
+        """Return the path relative to the root, with control characters escaped."""
         with contextlib.suppress(ValueError):
             path = path.relative_to(self.root)
         return printable(str(path))
 
     def to_text(self, width: int | None = None) -> str:
-        """The report for a terminal of ``width`` columns, by default the one at hand."""
+        """Format the report for a terminal.
+
+        Args:
+            width: number of columns; by default that of the current terminal, at most 100.
+        """
         width = width or min(shutil.get_terminal_size().columns, 100)
         head = f"{self.dataset} at {printable(str(self.root))}"
         parts = [head, _split_lines(self), _kind_lines(self), _class_table(self)]
         parts += [_finding_text(self, finding, width) for finding in self.findings]
-        return "\n\n".join(part for part in [*parts, f"Verdict: {self.verdict}."] if part)
+        counts = ", ".join(count for _, count in self.severity_counts)
+        return "\n\n".join(part for part in [*parts, f"Result: {counts or NO_PROBLEMS}."] if part)
 
 
-def percent(share: float) -> str:
-    """A share (0-1) in percent, '< 0.01 %' where there is some but little."""
-    return f"{100 * share:.2f} %" if share == 0 or share >= 0.0001 else "< 0.01 %"
+def percent(fraction: float) -> str:
+    """Format a fraction (0-1) in percent; tiny but positive fractions are '< 0.01 %'."""
+    return f"{100 * fraction:.2f} %" if fraction == 0 or fraction >= 0.0001 else "< 0.01 %"
 
 
 def _split_lines(report: Report) -> str:
     lines = []
     for split in report.statistics.splits:
-        masks = f"{split.masks} masks" if split.masks else "no mask that could be read"
-        share = f", {percent(split.unlabelled_share)} of the pixels unlabelled"
+        masks = f"{split.masks} masks" if split.masks else "no readable masks"
+        unlabelled = f", {percent(split.unlabelled_fraction)} of the pixels unlabelled"
         lines.append(
-            f"  {split.name}: {split.images} images, {masks}{share if split.masks else ''}"
+            f"  {split.name}: {split.images} images, {masks}{unlabelled if split.masks else ''}"
         )
     return "\n".join(lines)
 
@@ -165,9 +196,9 @@ def _listed(kinds: tuple[tuple[str, int], ...]) -> str:
 
 
 def _spread(spread: Spread) -> str:
-    if spread.least == spread.greatest:
-        return f"{spread.least}" if spread.least else ""
-    return f"{spread.least} to {spread.greatest}, median {spread.median}"
+    if spread.minimum == spread.maximum:
+        return f"{spread.minimum}" if spread.minimum else ""
+    return f"{spread.minimum} to {spread.maximum}, median {spread.median}"
 
 
 def _class_table(report: Report) -> str:
@@ -179,7 +210,7 @@ def _class_table(report: Report) -> str:
     lines = [header, " " * (longest + 2) + "          pixels  images" * len(splits)]
     for label, name in enumerate(report.meta.classes):
         counts = [split.classes[label] for split in splits]
-        # Those that never occur are named in a finding.
+        # A finding lists the classes that never occur.
         if not any(count.images for count in counts):
             continue
         cells = [
@@ -199,7 +230,6 @@ def _finding_text(report: Report, finding: Finding, width: int) -> str:
         lines.append(f"    {report.relative(example.file)}{detail}")
     if finding.count > len(finding.files):
         lines.append(f"    ... and {finding.count - len(finding.files)} more")
-    mend = textwrap.wrap(
-        f"Mend: {finding.mend}", width, initial_indent="  ", subsequent_indent="  "
-    )
-    return "\n".join([*lines, *mend])
+    fix = f"Fix: {finding.fix}"
+    lines += textwrap.wrap(fix, width, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(lines)

@@ -1,8 +1,8 @@
-"""Which files a data set is made of: the one place where the doctor knows a data set.
+"""List the files of a data set. Only this module knows the data set classes.
 
-A data set contributes what it has already: its lists ``images`` and ``masks``, its facts ``meta``,
-and ``_read_mask`` for masks that are in no file of their own. Its class is asked to list its files
-as for ``skip_broken``, which lets files be missing, and kept from reading them.
+A data set class lists its files as for ``skip_broken``, which tolerates missing files, but is kept
+from reading them. The doctor uses its lists ``images`` and ``masks``, its facts ``meta``, and
+``_read_mask`` for masks that have no file of their own.
 """
 
 import os
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gluonvision.data.datasets.base import SegmentationDataset
 from gluonvision.data.datasets.catalog import find_dataset_class
@@ -17,28 +18,32 @@ from gluonvision.data.meta import Meta
 from gluonvision.doctor.facts import Pair
 
 DEFAULT_SPLITS = ("train", "val")
-_UNDIVIDED = "all"
-# COCO leaves out images with few labels by default, and takes minutes to count them.
+_NO_SPLIT = "all"
+# By default COCO leaves out images with few labels, and counting labels takes minutes.
 _OPTIONS = {name: {"min_pixels": -1} for name in ("coco", "mscoco")}
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One split's files; ``masks`` is None for a split without labels.
+    """The files of a split.
 
-    ``read_labels``: from an index to its labels, for masks that are in no file of their own.
+    Attributes:
+        split: the split's name.
+        images: the image files.
+        masks: the mask file of each image; None for a split without labels.
+        read_labels: returns the labels of an index, for masks that have no file of their own.
     """
 
     split: str
     images: Sequence[Path]
     masks: Sequence[Path] | None = None
-    read_labels: Callable | None = None
+    read_labels: Callable[[int], Any] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def pair(self, index: int) -> Pair:
-        """The image and the mask of one index."""
+        """Return the image and mask at an index."""
         if self.masks is None:
             return Pair(self.split, self.images[index])
         reader = None if self.read_labels is None else partial(self.read_labels, index)
@@ -47,7 +52,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set's facts and files; ``absent``: default splits that are not there, and why."""
+    """The facts and files of a data set; ``absent``: missing default splits and the reasons."""
 
     name: str
     root: Path
@@ -59,12 +64,12 @@ class Source:
         return sum(len(listing) for listing in self.listings)
 
     def pairs(self) -> Iterator[Pair]:
-        """Every pair, split by split."""
+        """Yield all pairs, split by split."""
         for listing in self.listings:
             yield from map(listing.pair, range(len(listing)))
 
     def pair(self, position: int) -> Pair:
-        """The pair at a place in ``pairs()``."""
+        """Return the pair at a position of ``pairs()``."""
         for listing in self.listings:
             if position < len(listing):
                 return listing.pair(position)
@@ -77,47 +82,59 @@ def open_source(
     root: str | os.PathLike | None = None,
     splits: Sequence[str] | None = None,
 ) -> Source:
-    """The files of a data set by name, or of one that is made already.
+    """List the files of a data set.
 
-    Without ``splits``, those of train and val that are there. Raises FileNotFoundError and
-    ValueError, as the data set does, where there is none of that name, at that root, or of a split
-    that was asked for.
+    Args:
+        dataset: name of a data set, or a data set object.
+        root: folder of the data set; by default the one that training uses.
+        splits: the splits; by default train and val, as far as they exist.
+
+    Raises:
+        ValueError: if the name or a split is unknown, or ``splits`` are given for an object.
+        FileNotFoundError: if the root or a split does not exist.
     """
     if not isinstance(dataset, str):
         if splits:
-            raise ValueError(f"splits {splits}: a data set that is made already has its own")
+            raise ValueError(
+                f"got splits {splits} for a data set object, which has its own split: pass the "
+                "name of the data set, or no splits"
+            )
         return _from_object(dataset, root)
-    datasets, absent, last = {}, [], None
+    datasets, absent, last_error = {}, [], None
     for split in splits or DEFAULT_SPLITS:
         try:
             datasets[split] = _from_class(dataset, root, split)
         except (FileNotFoundError, NotADirectoryError) as error:
             if splits:
                 raise
-            last = error
+            last_error = error
             absent.append((split, str(error).splitlines()[0]))
-    if last is not None and not datasets:
-        datasets, absent = {_UNDIVIDED: _undivided(dataset, root, last)}, []
+    if last_error is not None and not datasets:
+        datasets, absent = {_NO_SPLIT: _without_splits(dataset, root, last_error)}, []
     listings = tuple(_listing(dataset, split) for split, dataset in datasets.items())
     meta = next(iter(datasets.values())).meta
     return Source(dataset, _root(root, listings), meta, listings, tuple(absent))
 
 
 def _from_object(dataset: SegmentationDataset, root: str | os.PathLike | None) -> Source:
-    listing = _listing(dataset, getattr(dataset, "split", None) or _UNDIVIDED)
+    listing = _listing(dataset, getattr(dataset, "split", None) or _NO_SPLIT)
     name = dataset.NAME or type(dataset).__name__
     return Source(name, _root(root, (listing,)), dataset.meta, (listing,))
 
 
-def _from_class(name: str, root, split: str | None) -> SegmentationDataset:
-    """The data set with all files that it lists, there or not."""
+def _from_class(
+    name: str, root: str | os.PathLike | None, split: str | None
+) -> SegmentationDataset:
+    """Build the data set with all files that it lists, even missing ones."""
     options = {"root": root, "split": split, "skip_broken": True, **_OPTIONS.get(name, {})}
     listed = type("Listed", (find_dataset_class(name),), {"_leave_out_broken": lambda self: None})
     return listed(**options)
 
 
-def _undivided(name: str, root, error: Exception) -> SegmentationDataset:
-    """A folder of one's own may have no splits."""
+def _without_splits(
+    name: str, root: str | os.PathLike | None, error: Exception
+) -> SegmentationDataset:
+    """Build a data set without splits, which only a user's folder can be."""
     if name != "folder":
         raise error
     return _from_class(name, root, None)

@@ -1,17 +1,18 @@
-"""All samples' facts, added up in memory that does not grow with their number.
+"""Add up the facts of all samples.
 
-What is kept: counters of bounded size, the first few files of each fault, and sixteen bytes a file
-to tell duplicates by.
+Memory hardly grows with the number of samples: it holds counters of bounded size, the first few
+files of each issue, and 16 bytes per image to find duplicates.
 """
 
 from collections import Counter
+from collections.abc import Hashable
 from itertools import pairwise
 
 import numpy as np
 
 from gluonvision.data.files.reading import LOSSY
 from gluonvision.data.meta import Meta
-from gluonvision.doctor.facts import Mask, Pair, Photo, Sample
+from gluonvision.doctor.facts import ImageFacts, MaskFacts, Pair, Sample
 from gluonvision.doctor.report import (
     ClassCount,
     Example,
@@ -19,64 +20,65 @@ from gluonvision.doctor.report import (
     Spread,
     Statistics,
 )
-from gluonvision.doctor.rules import IGNORED, WRONG, faults, labels_of, size_text
+from gluonvision.doctor.rules import IGNORED, WRONG, find_issues, labels_or_wrong, size_text
 
 NUM_EXAMPLES = 6
 NUM_SAMPLES = 3
 _NUM_SIZES = 12
-_MOST_DIFFERENT = 4096
-_LONGEST = 65536
-DIGEST = 16
+_MAX_KEYS = 4096
+_MAX_SIDE = 65536
+_DIGEST_BYTES = 16
 
 
 class Bucket:
-    """The number of times that a fault was seen, and its first few examples."""
+    """The number of files with an issue, and the first few of them."""
 
-    def __init__(self):
-        self.count, self.examples = 0, []
+    def __init__(self) -> None:
+        self.count = 0
+        self.examples: list[Example] = []
 
     def add(self, example: Example) -> None:
-        """Count one more."""
+        """Count one more file."""
         self.count += 1
         if len(self.examples) < NUM_EXAMPLES:
             self.examples.append(example)
 
 
 class BoundedCounter:
-    """A counter of at most ``_MOST_DIFFERENT`` keys; what is beyond is counted as 'other'."""
+    """A counter of at most ``_MAX_KEYS`` keys; it counts all further keys as 'other'."""
 
-    def __init__(self):
-        self.counts = Counter()
+    def __init__(self) -> None:
+        self.counts: Counter[Hashable] = Counter()
 
-    def add(self, key, number: int = 1) -> None:
+    def add(self, key: Hashable, number: int = 1) -> None:
         """Count ``number`` more of ``key``."""
-        full = len(self.counts) >= _MOST_DIFFERENT and key not in self.counts
-        self.counts["other" if full else key] += number
+        is_full = len(self.counts) >= _MAX_KEYS and key not in self.counts
+        self.counts["other" if is_full else key] += number
 
     def most_common(self, number: int | None = None) -> tuple[tuple[str, int], ...]:
-        """(key, count), the most frequent first."""
+        """Return (key, count) of the most frequent keys, or of all keys, most frequent first."""
         return tuple((str(key), count) for key, count in self.counts.most_common(number))
 
 
 class SplitTally:
-    """One split's pixels and images by class; the last two entries are unlabelled and wrong."""
+    """Pixels and images of a split by class; the last two entries are unlabelled and wrong."""
 
-    def __init__(self, name: str, num_class: int):
+    def __init__(self, name: str, num_class: int) -> None:
         self.name = name
         self.images = self.masks = self.samples = 0
         self.pixels = np.zeros(num_class + 2, np.int64)
         self.occurs = np.zeros(num_class + 2, np.int64)
 
     def add(self, labels: np.ndarray, counts: np.ndarray) -> None:
-        """Add one mask: the class of each of its values, and their pixels."""
+        """Add one mask: the class id of each distinct value, and its number of pixels."""
         self.masks += 1
-        place = np.where(labels == IGNORED, len(self.pixels) - 2, labels)
-        place = np.where(labels == WRONG, len(self.pixels) - 1, place)
-        np.add.at(self.pixels, place, counts)
-        self.occurs[np.unique(place)] += 1
+        entries = np.where(labels == IGNORED, len(self.pixels) - 2, labels)
+        entries = np.where(labels == WRONG, len(self.pixels) - 1, entries)
+        np.add.at(self.pixels, entries, counts)
+        self.occurs[np.unique(entries)] += 1
 
     def statistics(self, meta: Meta) -> SplitStatistics:
-        """The counts as plain values."""
+        """Return the counts as plain values."""
         rows = zip(meta.classes, self.pixels.tolist(), self.occurs.tolist())
         classes = tuple(ClassCount(*row) for row in rows)
         unlabelled, wrong = self.pixels[-2:].tolist()
@@ -84,25 +86,25 @@ class SplitTally:
 
 
 class Tally:
-    """Adds up samples, in the order of ``Source.pairs()``."""
+    """Adds up samples in the order of ``Source.pairs()``."""
 
-    def __init__(self, meta: Meta, splits: list[str], length: int):
+    def __init__(self, meta: Meta, splits: list[str], length: int) -> None:
         self.meta = meta
         self.splits = {name: SplitTally(name, meta.num_class) for name in splits}
         self.buckets: dict[str, Bucket] = {}
         self.values, self.sizes = BoundedCounter(), BoundedCounter()
         self.image_kinds, self.mask_kinds = BoundedCounter(), BoundedCounter()
-        self.widths, self.heights = (np.zeros(_LONGEST, np.int64) for _ in range(2))
-        # All zeros: no digest, as of a file that cannot be read.
-        self.digests = np.zeros(length, f"V{DIGEST}")
+        self.widths, self.heights = (np.zeros(_MAX_SIDE, np.int64) for _ in range(2))
+        # A file without a digest, because it is unreadable, keeps zeros.
+        self.digests = np.zeros(length, f"V{_DIGEST_BYTES}")
         self.samples: list[Pair] = []
-        self.length = self.palettes = 0
+        self.length = self.num_palettes = 0
 
     def add(self, sample: Sample) -> None:
         """Add one pair."""
-        for fault in faults(sample, self.meta):
-            example = Example(fault.file, fault.detail, sample.pair)
-            self.buckets.setdefault(fault.code, Bucket()).add(example)
+        for issue in find_issues(sample, self.meta):
+            example = Example(issue.file, issue.detail, sample.pair)
+            self.buckets.setdefault(issue.code, Bucket()).add(example)
         split = self.splits[sample.pair.split]
         if sample.image.size != (0, 0):
             self._add_image(sample.image, split)
@@ -119,28 +121,28 @@ class Tally:
             split.samples += 1
             self.samples.append(sample.pair)
 
-    def _add_image(self, image: Photo, split: SplitTally) -> None:
+    def _add_image(self, image: ImageFacts, split: SplitTally) -> None:
         split.images += 1
         self.digests[self.length] = image.digest
         self.image_kinds.add(f"{image.format} {image.mode}")
-        self.sizes.add(image.size)
-        width, height = (min(side, _LONGEST - 1) for side in image.size)
+        self.sizes.add(size_text(image.size))
+        width, height = (min(side, _MAX_SIDE - 1) for side in image.size)
         self.widths[width] += 1
         self.heights[height] += 1
 
-    def _add_mask(self, mask: Mask, split: SplitTally) -> None:
+    def _add_mask(self, mask: MaskFacts, split: SplitTally) -> None:
         self.mask_kinds.add(f"{mask.format} {mask.mode}")
-        # What a JPEG invented would hide that a class never occurs.
+        # The wrong values of a JPEG would make absent classes seem to occur.
         if mask.values is None or mask.counts is None or mask.format in LOSSY:
             return
-        self.palettes += mask.colours is not None
-        split.add(labels_of(mask.values, self.meta), mask.counts)
+        self.num_palettes += mask.colours is not None
+        split.add(labels_or_wrong(mask.values, self.meta), mask.counts)
         for value, count in zip(mask.values.tolist(), mask.counts.tolist()):
             self.values.add(value, count)
 
     def duplicates(self) -> list[np.ndarray]:
-        """Places of images that are equal pixel for pixel: each group in order, two at least."""
-        # As two numbers: NumPy does not sort raw bytes.
+        """Return groups of two or more positions whose images are equal pixel for pixel."""
+        # Compare digests as two numbers, because NumPy does not sort raw bytes.
         keys = self.digests[: self.length].view("u8").reshape(-1, 2)
         order = np.lexsort((np.arange(len(keys)), keys[:, 1], keys[:, 0]))
         order = order[keys[order].any(axis=1)]
@@ -149,28 +151,25 @@ class Tally:
         ends = np.flatnonzero((keys[order][1:] != keys[order][:-1]).any(axis=1)) + 1
         starts = [0, *ends.tolist(), len(order)]
         groups = [order[a:b] for a, b in pairwise(starts) if b - a > 1]
-        return sorted(groups, key=lambda places: int(places[0]))
+        return sorted(groups, key=lambda positions: int(positions[0]))
 
     def statistics(self) -> Statistics:
-        """All counters as plain values."""
-        sizes = [
-            (key if key == "other" else size_text(key), count)
-            for key, count in self.sizes.counts.most_common(_NUM_SIZES)
-        ]
+        """Return all counters as plain values."""
         return Statistics(
             splits=tuple(split.statistics(self.meta) for split in self.splits.values()),
             widths=_spread(self.widths),
             heights=_spread(self.heights),
-            sizes=tuple(sizes),
+            sizes=self.sizes.most_common(_NUM_SIZES),
             image_kinds=self.image_kinds.most_common(),
             mask_kinds=self.mask_kinds.most_common(),
         )
 
 
 def _spread(histogram: np.ndarray) -> Spread:
-    total = histogram.cumsum()
-    if not total[-1]:
+    cumulative = histogram.cumsum()
+    total = cumulative[-1]
+    if not total:
         return Spread(0, 0, 0)
-    middle = int(np.searchsorted(total, (total[-1] + 1) // 2))
+    median = int(np.searchsorted(cumulative, (total + 1) // 2))
     present = np.flatnonzero(histogram)
-    return Spread(int(present[0]), middle, int(present[-1]))
+    return Spread(int(present[0]), median, int(present[-1]))

@@ -11,8 +11,8 @@ from PIL import Image
 
 from gluonvision.evaluation.report import Report, columns, image_scores, most_confused
 from gluonvision.metrics import Intervals
-from gluonvision.plots.page import document, picture_uri, swatch, text
-from gluonvision.plots.prediction_grid import error_map, fitted
+from gluonvision.plots.page import document, image_data_uri, swatch, text
+from gluonvision.plots.prediction_grid import error_map, fit_to_panel
 from gluonvision.utils import overlay
 
 NUM_WORST, _NUM_CONFUSIONS = 8, 12
@@ -225,7 +225,7 @@ def _sample(report: Report, sample: Sample) -> str:
 
 def _data_uri(image: Image.Image | np.ndarray) -> str:
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    return picture_uri(fitted(image), 85)
+    return image_data_uri(fit_to_panel(image), 85)
 
 
 def _short(path: Path) -> str:

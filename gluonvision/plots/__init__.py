@@ -1,1 +1,1 @@
-"""Every figure and page that the package draws."""
+"""Figures, masks and HTML pages that the package draws."""

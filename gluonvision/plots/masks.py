@@ -1,4 +1,4 @@
-"""Masks as pictures: a palette file, or a photograph with its classes painted on and named."""
+"""Draw masks as images: a palette file, or a photo with its classes painted on and a legend."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,33 +10,41 @@ from gluonvision.data.meta import Meta, get_meta
 from gluonvision.utils.arrays import to_labels, to_numpy
 
 Colour = tuple[int, ...]
-_INK, _PAPER, _RIM = (20, 20, 20), (255, 255, 255), (110, 110, 110)
+_TEXT_COLOUR, _BACKGROUND, _SWATCH_BORDER = (20, 20, 20), (255, 255, 255), (110, 110, 110)
 
 
 def get_mask(predict: Any, dataset: str | Meta = "pascal_voc") -> Image.Image:
-    """A class map as the data set's own mask file: a Pillow image in mode P with its colours.
+    """Convert a class map to a mask file of the data set: a palette image with its colours.
 
-    predict: (H, W), (1, H, W) or (H, W, 1), whole numbers of any type and framework, 0 to
-    num_class-1, -1 (or 255) for ignored; it is not changed. Pixel values are the classes; ignored
-    is what the data set's files have for it, 255 where that is above 255 or a class. ADE20K's files
-    begin at 1 and have 0 for ignored. Raises ValueError for another shape,
-    other values and an unknown data set.
+    Ignored pixels get the ignored value of the data set's own files, or 255 if that value is above
+    255 or is a class. In ADE20K's files, classes start at 1 and 0 means ignored.
+
+    Args:
+        predict: class ids (H, W), (1, H, W) or (H, W, 1): whole numbers of any type, as an array
+            of any framework. Ids are in [0, num_class); -1 or 255 means ignored. Not modified.
+        dataset: name of the data set, or its facts.
+
+    Returns:
+        A Pillow image in mode P.
+
+    Raises:
+        ValueError: if the shape or a value is wrong, or the data set is unknown.
     """
     meta = get_meta(dataset)
-    picture = Image.fromarray(mask_values(predict, meta))
-    picture.putpalette(file_palette(meta).tobytes())
-    return picture
+    image = Image.fromarray(palette_indices(predict, meta))
+    image.putpalette(file_palette(meta).tobytes())
+    return image
 
 
-def mask_values(predict: Any, meta: Meta) -> np.ndarray:
-    """The pixels of ``get_mask``'s picture: uint8 (H, W)."""
-    labels = class_map(predict, meta)
-    values = np.where(labels < 0, _ignored_value(meta), labels + meta.label_offset)
+def palette_indices(mask: Any, meta: Meta) -> np.ndarray:
+    """Return the pixel values of the image from ``get_mask``: uint8 (H, W)."""
+    ids = class_ids(mask, meta)
+    values = np.where(ids < 0, _ignored_value(meta), ids + meta.label_offset)
     return values.astype(np.uint8)
 
 
 def file_palette(meta: Meta) -> np.ndarray:
-    """The colours of the values in a mask file: uint8 (256, 3)."""
+    """Return the colour of each value in a mask file: uint8 (256, 3)."""
     palette = np.zeros((256, 3), np.uint8)
     palette[_ignored_value(meta)] = meta.ignored_colour
     palette[meta.label_offset :][: meta.num_class] = meta.palette
@@ -44,13 +52,13 @@ def file_palette(meta: Meta) -> np.ndarray:
 
 
 def _ignored_value(meta: Meta) -> int:
-    """What ignored pixels are written as: a byte that is no class."""
+    """Return the byte that marks ignored pixels; it is never a class."""
     value = meta.ignored_value
     is_class = 0 <= value - meta.label_offset < meta.num_class
     return value if 0 <= value <= 255 and not is_class else 255
 
 
-# GluonCV's name, in its spelling, for code that comes from there.
+# GluonCV's spelling, for code that was written for GluonCV.
 get_color_pallete = get_mask
 
 
@@ -61,147 +69,185 @@ def overlay(
     alpha: float = 0.5,
     legend: bool = True,
 ) -> Image.Image:
-    """A photograph with its classes painted over it, outlined, and named below with their share.
+    """Paint a mask over a photo, outline each class, and add a legend with their area fractions.
 
-    image: uint8 (H, W, 3) or a Pillow image; mask: as for ``get_mask``, of the same size.
-    alpha: 0 (outlines alone) to 1 (the colour alone). Background and ignored pixels stay as they
-    are. Returns mode RGB, higher than the image by the legend. Raises ValueError for arguments
-    that do not fit.
+    Background and ignored pixels are not painted.
+
+    Args:
+        image: uint8 array (H, W, 3), RGB, or a Pillow image.
+        mask: class ids as for ``get_mask``, with the height and width of the image.
+        dataset: name of the data set, or its facts.
+        alpha: opacity of the colours in [0, 1]; 0 draws the outlines only.
+        legend: add the legend below the photo.
+
+    Returns:
+        A Pillow image in mode RGB. The legend makes it taller than the photo.
+
+    Raises:
+        ValueError: if an argument is invalid, or the image and mask differ in size.
     """
     meta = get_meta(dataset)
-    pixels, labels = pixels_of(image), class_map(mask, meta)
-    if pixels.shape[:2] != labels.shape:
-        raise ValueError(f"image is {pixels.shape[:2]}, mask {labels.shape}: expected one size")
+    pixels, ids = rgb_array(image), class_ids(mask, meta)
+    if pixels.shape[:2] != ids.shape:
+        raise ValueError(
+            f"the image has size {pixels.shape[:2]} and the mask {ids.shape}: expected the same "
+            "(height, width); resize the mask with nearest-neighbour sampling"
+        )
     if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha {alpha}: expected 0 to 1")
-    picture = Image.fromarray(_paint(pixels, labels, meta, alpha))
-    return _with_legend(picture, labels, meta) if legend else picture
+        raise ValueError(f"alpha is {alpha}: expected a value from 0 to 1")
+    painted = Image.fromarray(_paint(pixels, ids, meta, alpha))
+    return _with_legend(painted, ids, meta) if legend else painted
 
 
 def class_shares(mask: Any, dataset: str | Meta = "pascal_voc") -> list[tuple[str, float]]:
-    """The classes in a mask and the part (0-1) of its labelled pixels that each has, largest first.
+    """Return each class in a mask with its fraction (0-1) of the labelled pixels, largest first.
 
-    mask: as for ``get_mask``. Empty where every pixel is ignored.
+    Args:
+        mask: class ids as for ``get_mask``.
+        dataset: name of the data set, or its facts.
+
+    Returns:
+        Pairs of class name and fraction; an empty list if every pixel is ignored.
     """
     meta = get_meta(dataset)
-    return [(meta.classes[label], share) for label, share in _shares(class_map(mask, meta), meta)]
+    fractions = _class_fractions(class_ids(mask, meta), meta)
+    return [(meta.classes[class_id], fraction) for class_id, fraction in fractions]
 
 
-def class_map(array: Any, meta: Meta) -> np.ndarray:
-    """The classes as int64 (H, W), a copy, -1 for ignored; array and errors as for ``get_mask``."""
-    labels = to_labels(array)
-    if labels.ndim == 3 and 1 in (labels.shape[0], labels.shape[2]):
-        labels = labels[0] if labels.shape[0] == 1 else labels[..., 0]
-    if labels.ndim != 2 or labels.size == 0:
+def class_ids(mask: Any, meta: Meta) -> np.ndarray:
+    """Return a mask as a new int64 array (H, W), -1 for ignored; input as for ``get_mask``.
+
+    Raises:
+        ValueError: if the shape or a value is wrong.
+    """
+    ids = to_labels(mask)
+    if ids.ndim == 3 and 1 in (ids.shape[0], ids.shape[2]):
+        ids = ids[0] if ids.shape[0] == 1 else ids[..., 0]
+    if ids.ndim != 2 or ids.size == 0:
         raise ValueError(
-            f"mask of shape {labels.shape}: expected one class number a pixel, (H, W), (1, H, W) "
-            "or (H, W, 1); scores become classes by argmax over the class axis"
+            f"the mask has shape {ids.shape}: expected one class id per pixel, (H, W), (1, H, W) "
+            "or (H, W, 1); turn logits into class ids with argmax over the class axis"
         )
     border = 255 if meta.border_class is None else meta.border_class
-    labels = np.where((labels == 255) | (labels == border), -1, labels.astype(np.int64))
-    if labels.min() < -1 or labels.max() >= meta.num_class:
+    ids = np.where((ids == 255) | (ids == border), -1, ids.astype(np.int64))
+    if ids.min() < -1 or ids.max() >= meta.num_class:
         raise ValueError(
-            f"mask holds {labels.min()} to {labels.max()}; {meta.name} has classes 0 to "
-            f"{meta.num_class - 1}, and -1 for ignored: name the data set it was made for"
+            f"the mask has values from {ids.min()} to {ids.max()}; {meta.name} has classes 0 to "
+            f"{meta.num_class - 1}, and -1 means ignored: pass the data set that the mask belongs "
+            "to"
         )
-    return labels
+    return ids
 
 
-def pixels_of(image: Any) -> np.ndarray:
-    """A uint8 (H, W, 3) image, or a Pillow image, as the former; raises ValueError for others."""
+def rgb_array(image: Any) -> np.ndarray:
+    """Return an image as a uint8 array (H, W, 3).
+
+    Args:
+        image: a Pillow image of any mode, or a uint8 array (H, W, 3) of any framework.
+
+    Raises:
+        ValueError: if an array has another type or shape.
+    """
     if isinstance(image, Image.Image):
         return np.array(image.convert("RGB"))
     pixels = to_numpy(image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(
-            f"image of {pixels.dtype} {pixels.shape}: expected uint8 (H, W, 3), RGB, or a Pillow "
-            "image; a normalized one must be turned back first"
+            f"the image is {pixels.dtype} {pixels.shape}: expected uint8 (H, W, 3), RGB, or a "
+            "Pillow image; undo the normalization of a normalized image first"
         )
     return pixels
 
 
 def draw_legend(entries: Sequence[tuple[Colour, str]], width: int, size: int) -> Image.Image:
-    """Swatches with their texts on white paper, in rows, ``size`` pixels high.
+    """Draw rows of colour swatches with texts on white.
 
-    As wide as ``width`` asks, or wider where a text alone is. Mode RGB.
+    Args:
+        entries: pairs of colour and text.
+        width: width in pixels; the legend is wider if a single text needs more.
+        size: height of the text in pixels.
+
+    Returns:
+        A Pillow image in mode RGB.
     """
     font = ImageFont.load_default(size)
-    places, needed = _rows([font.getlength(text) for _, text in entries], width, size)
-    paper = Image.new("RGB", (max(width, needed[0]), needed[1]), _PAPER)
-    draw = ImageDraw.Draw(paper)
-    for (colour, text), (x, y) in zip(entries, places):
+    corners, needed = _row_layout([font.getlength(text) for _, text in entries], width, size)
+    legend = Image.new("RGB", (max(width, needed[0]), needed[1]), _BACKGROUND)
+    draw = ImageDraw.Draw(legend)
+    for (colour, text), (x, y) in zip(entries, corners):
         box = (x, y, x + size, y + size)
-        draw.rectangle(box, fill=tuple(colour), outline=_RIM, width=max(1, size // 14))
-        draw.text((x + 1.4 * size, y + size / 2), text, fill=_INK, font=font, anchor="lm")
-    return paper
+        draw.rectangle(box, fill=tuple(colour), outline=_SWATCH_BORDER, width=max(1, size // 14))
+        draw.text((x + 1.4 * size, y + size / 2), text, fill=_TEXT_COLOUR, font=font, anchor="lm")
+    return legend
 
 
-def _paint(pixels: np.ndarray, labels: np.ndarray, meta: Meta, alpha: float) -> np.ndarray:
-    painted = labels >= 0
+def _paint(pixels: np.ndarray, ids: np.ndarray, meta: Meta, alpha: float) -> np.ndarray:
+    painted = ids >= 0
     if meta.background is not None:
-        painted &= labels != meta.background
-    colours = np.asarray(meta.palette, np.uint8)[labels[painted]]
+        painted &= ids != meta.background
+    colours = np.asarray(meta.palette, np.uint8)[ids[painted]]
     result = pixels.copy()
     result[painted] = np.rint(alpha * colours + (1 - alpha) * pixels[painted])
-    # White: a class's own colour can be that of the thing (VOC's person has that of skin).
-    result[_outline(labels) & painted] = _PAPER
+    # White, because a class colour can match the object: VOC's person has the colour of skin.
+    result[_outline(ids) & painted] = _BACKGROUND
     return result
 
 
-def _outline(labels: np.ndarray) -> np.ndarray:
-    """Where a class ends: another label close by, about 1/250 of the picture."""
-    reach = max(1, round(min(labels.shape) / 250))
-    edge = np.zeros(labels.shape, bool)
+def _outline(ids: np.ndarray) -> np.ndarray:
+    """Find pixels near another class: within about 1/250 of the image."""
+    reach = max(1, round(min(ids.shape) / 250))
+    edge = np.zeros(ids.shape, bool)
     for axis in (0, 1):
-        ahead, behind = np.moveaxis(labels, axis, 0), np.moveaxis(edge, axis, 0)
-        for step in range(1, min(reach, len(ahead) - 1) + 1):
-            differs = ahead[step:] != ahead[:-step]
-            behind[step:] |= differs
-            behind[:-step] |= differs
+        rows, edge_rows = np.moveaxis(ids, axis, 0), np.moveaxis(edge, axis, 0)
+        for step in range(1, min(reach, len(rows) - 1) + 1):
+            differs = rows[step:] != rows[:-step]
+            edge_rows[step:] |= differs
+            edge_rows[:-step] |= differs
     return edge
 
 
-def _shares(labels: np.ndarray, meta: Meta) -> list[tuple[int, float]]:
-    counts = np.bincount(labels[labels >= 0], minlength=meta.num_class)
-    found = [label for label in np.argsort(-counts, kind="stable") if counts[label]]
-    return [(int(label), float(counts[label] / counts.sum())) for label in found]
+def _class_fractions(ids: np.ndarray, meta: Meta) -> list[tuple[int, float]]:
+    """Return (class id, fraction of the labelled pixels), largest first."""
+    counts = np.bincount(ids[ids >= 0], minlength=meta.num_class)
+    present = [class_id for class_id in np.argsort(-counts, kind="stable") if counts[class_id]]
+    return [(int(class_id), float(counts[class_id] / counts.sum())) for class_id in present]
 
 
-def _with_legend(picture: Image.Image, labels: np.ndarray, meta: Meta) -> Image.Image:
-    """The picture on white paper with a swatch and a line for each class, in rows below it."""
-    shares = _shares(labels, meta)
-    if not shares:
-        return picture
+def _with_legend(image: Image.Image, ids: np.ndarray, meta: Meta) -> Image.Image:
+    """Put a legend with one entry per class below the image."""
+    fractions = _class_fractions(ids, meta)
+    if not fractions:
+        return image
     entries = [
-        # Unpainted, as the background is in the picture.
+        # The background has a white swatch, because the overlay does not paint it.
         (
-            _PAPER if label == meta.background else meta.palette[label],
-            f"{meta.classes[label]} {_percent(share)}",
+            _BACKGROUND if class_id == meta.background else meta.palette[class_id],
+            f"{meta.classes[class_id]} {_percent(fraction)}",
         )
-        for label, share in shares
+        for class_id, fraction in fractions
     ]
-    legend = draw_legend(entries, picture.width, max(12, picture.width // 34))
-    paper = Image.new("RGB", (legend.width, picture.height + legend.height), _PAPER)
-    paper.paste(picture)
-    paper.paste(legend, (0, picture.height))
-    return paper
+    legend = draw_legend(entries, image.width, max(12, image.width // 34))
+    result = Image.new("RGB", (legend.width, image.height + legend.height), _BACKGROUND)
+    result.paste(image)
+    result.paste(legend, (0, image.height))
+    return result
 
 
-def _rows(
+def _row_layout(
     lengths: list[float], width: int, size: int
 ) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Top left corner of each entry, filled row by row, and the (width, height) they need."""
+    """Return the top left corner of each entry, filled row by row, and the (width, height)."""
     margin, x, y, needed = size // 2, size // 2, size // 2, 0
-    places = []
+    corners = []
     for length in lengths:
         entry = round(1.4 * size + length)
         if x > margin and x + entry + margin > width:
             x, y = margin, y + round(1.6 * size)
-        places.append((x, y))
+        corners.append((x, y))
         needed = max(needed, x + entry + margin)
         x += entry + size
-    return places, (needed, y + size + margin)
+    return corners, (needed, y + size + margin)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %" if fraction >= 0.001 else "< 0.1 %"

@@ -1,4 +1,4 @@
-"""A page that needs nothing else: no script, no font, no file beside it."""
+"""Build self-contained HTML pages: no scripts, no fonts and no other files."""
 
 import base64
 import io
@@ -50,7 +50,13 @@ article .code { margin: 0; color: inherit; font-size: .85rem; font-weight: 600; 
 
 
 def document(title: str, parts: list[str], style: str = "") -> str:
-    """A whole page of the parts, which are HTML, with the project's look and ``style`` after it."""
+    """Build an HTML page in the project's style.
+
+    Args:
+        title: plain text of the page's title.
+        parts: the body, as HTML; empty parts are skipped.
+        style: further CSS, after the project's own.
+    """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -61,23 +67,28 @@ def document(title: str, parts: list[str], style: str = "") -> str:
 
 
 def text(content: str) -> str:
-    """Text for a page, also where it comes from elsewhere."""
+    """Escape text for a page; safe for untrusted text."""
     return escape(printable(content))
 
 
 def printable(content: str) -> str:
-    """Text with control characters and broken Unicode, which no terminal should see, escaped."""
+    """Escape control characters and invalid Unicode, so that a terminal can print the text."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in content)
 
 
-def picture_uri(picture: Image.Image | np.ndarray, quality: int = 75) -> str:
-    """A picture as a data URI (JPEG)."""
-    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+def image_data_uri(image: Image.Image | np.ndarray, quality: int = 75) -> str:
+    """Encode an image as a JPEG data URI.
+
+    Args:
+        image: a Pillow image, or a uint8 array (H, W, 3), RGB.
+        quality: JPEG quality, 1 to 95.
+    """
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def swatch(colour: tuple[int, ...]) -> str:
-    """A small square of a class's colour."""
+    """Return the HTML of a small square in a colour (R, G, B)."""
     return f'<span class="swatch" style="background:rgb{tuple(colour)}"></span>'

@@ -1,4 +1,4 @@
-"""What a model makes of a few images, beside what it should: one picture to judge it by."""
+"""Draw predictions next to their labels, as one image with a row per sample."""
 
 import os
 from collections.abc import Sequence
@@ -8,103 +8,119 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gluonvision.data.meta import Meta, get_meta
-from gluonvision.plots.masks import Colour, class_map, draw_legend, pixels_of
+from gluonvision.plots.masks import Colour, class_ids, draw_legend, rgb_array
 from gluonvision.utils import atomic, get_mask
 
-MOST_SAMPLES = 8
-WRONG, IGNORED = (214, 26, 26), (120, 120, 120)
+MAX_SAMPLES = 8
+WRONG_COLOUR, IGNORED_COLOUR = (214, 26, 26), (120, 120, 120)
 _HEADINGS = ("image", "label", "prediction", "errors")
-_INK, _PAPER = (20, 20, 20), (255, 255, 255)
-# Pixels. Four panels and their gaps are as wide as a page or a screen.
-_PANEL, _LEAST_PANEL, _GAP, _MARGIN, _TEXT, _SMALL_TEXT = 320, 240, 8, 16, 16, 13
-# How far what is right fades towards white in the last panel.
-_FADED = 0.65
+_TEXT_COLOUR, _BACKGROUND = (20, 20, 20), (255, 255, 255)
+# In pixels. Four panels and their gaps fit the width of a page or a screen.
+_PANEL_SIZE, _MIN_COLUMN_WIDTH, _GAP, _MARGIN, _TEXT_SIZE, _SMALL_TEXT_SIZE = (
+    320,
+    240,
+    8,
+    16,
+    16,
+    13,
+)
+# Weight of white in correct pixels of the error map.
+_FADING = 0.65
 
-Entries = list[tuple[Colour, str]]
+_Entries = list[tuple[Colour, str]]
 
 
 class _Row(NamedTuple):
     image: np.ndarray  # uint8 (H, W, 3)
-    label: np.ndarray  # int64 (H, W), -1 ignored
-    prediction: np.ndarray  # the same
+    label: np.ndarray  # int64 (H, W), -1 for ignored
+    prediction: np.ndarray  # int64 (H, W), -1 for ignored
 
 
 def draw_predictions(
     samples: Sequence[tuple[Any, Any, Any]], dataset: str | Meta, path: str | os.PathLike
 ) -> None:
-    """Write a PNG with a row for each sample: image, label, prediction, and where they differ.
+    """Write a PNG with one row per sample: image, label, prediction and errors.
 
-    samples: 1 to 8 of (image, label, prediction): uint8 (H, W, 3), and twice (H, W), classes, -1
-    ignored, as for ``utils.get_mask``; sizes may differ between samples. dataset: its name or
-    facts. Masks have the data set's colours, with the classes that occur named below; errors are
-    red on the faded image, and pixels that count nowhere are grey. Panels fit into 320 x 320, so
-    that the sheet is at most 1336 wide. The file appears whole or not at all. Raises ValueError for
-    samples that do not fit.
+    Masks have the colours of the data set, and a legend names the classes that occur. In the
+    errors panel wrong pixels are red, ignored pixels are grey, and the rest is faded. Panels fit
+    into 320 x 320 pixels, so the grid is at most 1336 pixels wide. The file is written atomically.
+
+    Args:
+        samples: 1 to 8 tuples (image, label, prediction). The image is uint8 (H, W, 3) or a Pillow
+            image; the other two are class ids (H, W), as for ``utils.get_mask``. Sizes may differ
+            between samples.
+        dataset: name of the data set, or its facts.
+        path: the PNG file.
+
+    Raises:
+        ValueError: if the number of samples, or an array of a sample, is invalid.
     """
     meta = get_meta(dataset)
-    if not 1 <= len(samples) <= MOST_SAMPLES:
-        raise ValueError(f"{len(samples)} samples: expected 1 to {MOST_SAMPLES}")
-    rows = [_checked(number, sample, meta) for number, sample in enumerate(samples)]
-    sheet = _sheet(rows, meta)
+    if not 1 <= len(samples) <= MAX_SAMPLES:
+        raise ValueError(f"got {len(samples)} samples: expected 1 to {MAX_SAMPLES}")
+    rows = [_checked_row(number, sample, meta) for number, sample in enumerate(samples)]
+    grid = _draw_grid(rows, meta)
     with atomic.replacing(path) as file:
-        sheet.save(file, format="PNG", optimize=True)
+        grid.save(file, format="PNG", optimize=True)
 
 
-def _checked(number: int, sample: tuple[Any, Any, Any], meta: Meta) -> _Row:
+def _checked_row(number: int, sample: tuple[Any, Any, Any], meta: Meta) -> _Row:
     try:
         image, label, prediction = sample
-        row = _Row(pixels_of(image), class_map(label, meta), class_map(prediction, meta))
+        row = _Row(rgb_array(image), class_ids(label, meta), class_ids(prediction, meta))
     except ValueError as error:
         raise ValueError(f"sample {number}: {error}") from error
     if not row.image.shape[:2] == row.label.shape == row.prediction.shape:
         raise ValueError(
-            f"sample {number}: image {row.image.shape[:2]}, label {row.label.shape}, prediction "
-            f"{row.prediction.shape}: expected one size"
+            f"sample {number}: the image has size {row.image.shape[:2]}, the label "
+            f"{row.label.shape} and the prediction {row.prediction.shape}: expected the same "
+            "(height, width)"
         )
     return row
 
 
-def _sheet(rows: list[_Row], meta: Meta) -> Image.Image:
-    panels = [[fitted(panel) for panel in _panels(row, meta)] for row in rows]
-    column = max(_LEAST_PANEL, *(row[0].width for row in panels))
-    lefts = [_MARGIN + number * (column + _GAP) for number in range(4)]
-    width = lefts[3] + column + _MARGIN
-    strips = [_heading(lefts, width)]
-    for row, pictures in zip(rows, panels):
-        verdict = draw_legend(_verdict(row), column, _SMALL_TEXT)
-        strip = Image.new("RGB", (width, pictures[0].height + verdict.height), _PAPER)
-        for left, picture in zip(lefts, pictures):
-            strip.paste(picture, (left, 0))
-        # A legend has a margin of its own, half as wide as its text is high.
-        strip.paste(verdict, (lefts[3] - _SMALL_TEXT // 2, picture.height))
+def _draw_grid(rows: list[_Row], meta: Meta) -> Image.Image:
+    panels = [[fit_to_panel(panel) for panel in _panels(row, meta)] for row in rows]
+    column_width = max(_MIN_COLUMN_WIDTH, *(row_panels[0].width for row_panels in panels))
+    lefts = [_MARGIN + number * (column_width + _GAP) for number in range(4)]
+    width = lefts[3] + column_width + _MARGIN
+    strips = [_heading_strip(lefts, width)]
+    for row, row_panels in zip(rows, panels):
+        legend = draw_legend(_error_entries(row), column_width, _SMALL_TEXT_SIZE)
+        panel_height = row_panels[0].height
+        strip = Image.new("RGB", (width, panel_height + legend.height), _BACKGROUND)
+        for left, panel in zip(lefts, row_panels):
+            strip.paste(panel, (left, 0))
+        # Align the swatch with the panel: a legend has a margin of half its text height.
+        strip.paste(legend, (lefts[3] - _SMALL_TEXT_SIZE // 2, panel_height))
         strips.append(strip)
-    strips.append(_indented(draw_legend(_entries(rows, meta), width - _MARGIN, _TEXT)))
-    return _stacked(strips)
+    strips.append(_indent(draw_legend(_class_entries(rows, meta), width - _MARGIN, _TEXT_SIZE)))
+    return _stack(strips)
 
 
-def _heading(lefts: list[int], width: int) -> Image.Image:
-    strip = Image.new("RGB", (width, _MARGIN + round(1.6 * _TEXT)), _PAPER)
-    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(_TEXT)
+def _heading_strip(lefts: list[int], width: int) -> Image.Image:
+    strip = Image.new("RGB", (width, _MARGIN + round(1.6 * _TEXT_SIZE)), _BACKGROUND)
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(_TEXT_SIZE)
     for left, text in zip(lefts, _HEADINGS):
-        draw.text((left, _MARGIN), text, fill=_INK, font=font)
+        draw.text((left, _MARGIN), text, fill=_TEXT_COLOUR, font=font)
     return strip
 
 
-def _indented(legend: Image.Image) -> Image.Image:
-    indent = _MARGIN - _TEXT // 2
-    strip = Image.new("RGB", (legend.width + indent, legend.height + indent), _PAPER)
+def _indent(legend: Image.Image) -> Image.Image:
+    indent = _MARGIN - _TEXT_SIZE // 2
+    strip = Image.new("RGB", (legend.width + indent, legend.height + indent), _BACKGROUND)
     strip.paste(legend, (indent, 0))
     return strip
 
 
-def _stacked(strips: list[Image.Image]) -> Image.Image:
+def _stack(strips: list[Image.Image]) -> Image.Image:
     width = max(strip.width for strip in strips)
-    sheet = Image.new("RGB", (width, sum(strip.height for strip in strips)), _PAPER)
+    grid = Image.new("RGB", (width, sum(strip.height for strip in strips)), _BACKGROUND)
     top = 0
     for strip in strips:
-        sheet.paste(strip, (0, top))
+        grid.paste(strip, (0, top))
         top += strip.height
-    return sheet
+    return grid
 
 
 def _panels(row: _Row, meta: Meta) -> list[Image.Image]:
@@ -113,45 +129,53 @@ def _panels(row: _Row, meta: Meta) -> list[Image.Image]:
 
 
 def error_map(image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """The image in pale grey, wrong pixels red, ignored ones grey: uint8 (H, W, 3).
+    """Mark wrong pixels red and ignored pixels grey on a faded grey image.
 
-    image: uint8 (H, W, 3); label, prediction: (H, W), -1 ignored.
+    Args:
+        image: uint8 (H, W, 3), RGB.
+        label: class ids (H, W), -1 for ignored.
+        prediction: class ids (H, W).
+
+    Returns:
+        uint8 (H, W, 3), RGB.
     """
     grey = image @ np.array([0.299, 0.587, 0.114])
-    pale = np.rint(255 * _FADED + (1 - _FADED) * grey).astype(np.uint8)
-    result = np.repeat(pale[..., None], 3, axis=2)
-    result[_wrong(label, prediction)] = WRONG
-    result[label < 0] = IGNORED
+    faded = np.rint(255 * _FADING + (1 - _FADING) * grey).astype(np.uint8)
+    result = np.repeat(faded[..., None], 3, axis=2)
+    result[_is_wrong(label, prediction)] = WRONG_COLOUR
+    result[label < 0] = IGNORED_COLOUR
     return result
 
 
-def _wrong(label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def _is_wrong(label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return (label >= 0) & (label != prediction)
 
 
-def _verdict(row: _Row) -> Entries:
-    """What red and grey mean, and how much there is of each; wrong is of what is labelled."""
+def _error_entries(row: _Row) -> _Entries:
+    """Return the legend of an error map: wrong in % of labelled, ignored in % of all pixels."""
     ignored = float((row.label < 0).mean())
     if ignored == 1:
-        return [(IGNORED, "nothing is labelled")]
-    wrong = _wrong(row.label, row.prediction).sum()
-    entries: Entries = [(WRONG, f"{100 * wrong / (row.label >= 0).sum():.1f} % wrong")]
-    return [*entries, (IGNORED, f"{100 * ignored:.1f} % ignored")] if ignored else entries
+        return [(IGNORED_COLOUR, "no labelled pixels")]
+    wrong = _is_wrong(row.label, row.prediction).sum()
+    entries: _Entries = [(WRONG_COLOUR, f"{100 * wrong / (row.label >= 0).sum():.1f} % wrong")]
+    if ignored:
+        entries.append((IGNORED_COLOUR, f"{100 * ignored:.1f} % ignored"))
+    return entries
 
 
-def fitted(picture: Image.Image) -> Image.Image:
-    """As large as a panel at most; what is small is enlarged a whole number of times."""
-    scale = min(_PANEL / picture.width, _PANEL / picture.height)
+def fit_to_panel(image: Image.Image) -> Image.Image:
+    """Resize an image to fit a panel; a small image is enlarged by a whole factor."""
+    scale = min(_PANEL_SIZE / image.width, _PANEL_SIZE / image.height)
     if scale >= 1:
-        size = picture.width * int(scale), picture.height * int(scale)
-        return picture.resize(size, Image.Resampling.NEAREST)
-    size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
-    # Means over areas: thin errors pale, but none is lost between the pixels that are kept.
-    return picture.resize(size, Image.Resampling.BOX)
+        size = image.width * int(scale), image.height * int(scale)
+        return image.resize(size, Image.Resampling.NEAREST)
+    size = max(1, round(scale * image.width)), max(1, round(scale * image.height))
+    # Area averages make thin errors paler, but never drop them.
+    return image.resize(size, Image.Resampling.BOX)
 
 
-def _entries(rows: list[_Row], meta: Meta) -> Entries:
-    """The colours in the masks: classes in their order, then what is none."""
-    found = set().union(*(np.unique(mask).tolist() for row in rows for mask in row[1:]))
-    entries = [(meta.palette[label], meta.classes[label]) for label in sorted(found - {-1})]
-    return [*entries, (meta.ignored_colour, "not labelled")] if -1 in found else entries
+def _class_entries(rows: list[_Row], meta: Meta) -> _Entries:
+    """Return the legend of the masks: the classes that occur, by id, then ignored."""
+    ids = set().union(*(np.unique(mask).tolist() for row in rows for mask in row[1:]))
+    entries = [(meta.palette[class_id], meta.classes[class_id]) for class_id in sorted(ids - {-1})]
+    return [*entries, (meta.ignored_colour, "not labelled")] if -1 in ids else entries

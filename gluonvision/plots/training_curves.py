@@ -1,4 +1,4 @@
-"""A training run as one picture: loss, validation scores, learning rate, and the IoU of classes."""
+"""Draw a training run: loss, validation scores, learning rate and the IoU of each class."""
 
 import math
 import os
@@ -15,28 +15,38 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from gluonvision.utils import atomic
 
 Records = Sequence[Mapping[str, Any]]
-Ranking = list[tuple[str, float]]
+_Ranking = list[tuple[str, float]]
 
-# Okabe and Ito's, which people with any colour vision tell apart.
+# Blue and orange of Okabe and Ito, which colour-blind readers can tell apart.
 _BLUE, _ORANGE = "#0072B2", "#D55E00"
-_INK, _SOFT, _FAINT = "#222222", "#6B6B6B", "#E4E4E4"
-_SMALL, _NORMAL, _LARGE = 8, 9, 13  # points
-_WIDTH, _HEAD, _CURVES, _FOOT, _ROW = 12.0, 0.65, 3.2, 0.55, 0.19  # inches
+_TEXT_COLOUR, _SOFT_COLOUR, _FAINT_COLOUR = "#222222", "#6B6B6B", "#E4E4E4"
+_SMALL, _NORMAL, _LARGE = 8, 9, 13  # font sizes in points
+# In inches.
+_WIDTH, _HEADER, _CURVES, _BAR_MARGIN, _BAR_ROW = 12.0, 0.65, 3.2, 0.55, 0.19
 _DOTS_PER_INCH = 150
-_ROWS_A_COLUMN, _MOST_COLUMNS, _MOST_LETTERS = 8, 5, 20
-# More points than the picture has columns only darken the line; fewer are marked one by one.
-_MOST_POINTS, _FEW_POINTS = 2000, 30
-_SMOOTHED_PART = 50
+_ROWS_PER_COLUMN, _MAX_COLUMNS, _MAX_LETTERS = 8, 5, 20
+# More points than the figure has pixel columns would only darken the line.
+_MAX_POINTS = 2000
+# Up to this many points get a marker each.
+_MAX_MARKERS = 30
+# The loss is averaged over one of so many parts of the run.
+_SMOOTHING_WINDOWS = 50
+_NO_STEPS = "no steps yet"
 
 
 def draw_curves(records: Records, path: str | os.PathLike, title: str) -> None:
-    """Write a PNG of a run, 1800 pixels wide, from the records of its log (``read_log``).
+    """Write a PNG of a run, 1800 pixels wide, from the records of its log.
 
-    Loss, each step and smoothed over a fiftieth of the run, and learning rate by steps; mean IoU
-    and pixel accuracy by epochs, the first being 1; the IoU of each class at the last validation,
-    best first, "absent" where it occurs in neither label nor prediction. What a run has not come to
-    yet is said in its place. The file appears whole or not at all. Needs no display, and leaves
-    pyplot alone.
+    The figure shows the loss (each step, and smoothed over 1/50 of the run) and the learning rate
+    by step; mean IoU and pixel accuracy by epoch, starting at 1; and the IoU of each class at the
+    last validation, best first. A class is "absent" if it occurs in neither labels nor
+    predictions. Missing data is replaced by a short text. The file is written atomically. No
+    display is needed, and pyplot is not used.
+
+    Args:
+        records: the records of the log, from ``read_log``.
+        path: the PNG file.
+        title: the heading.
     """
     steps = [record for record in records if record["kind"] == "step"]
     epochs = [record for record in records if record["kind"] == "epoch"]
@@ -46,24 +56,25 @@ def draw_curves(records: Records, path: str | os.PathLike, title: str) -> None:
     _draw_scores(scores, epochs)
     _draw_rate(rate, steps)
     for number, axes in enumerate(columns):
-        rows = _rows(len(ranking))
+        rows = _num_rows(len(ranking))
         _draw_classes(axes, ranking[number * rows : (number + 1) * rows], rows)
     if columns:
-        _name(columns[0], f"IoU of each class after epoch {epochs[-1]['epoch'] + 1}")
+        _set_title(columns[0], f"IoU of each class after epoch {epochs[-1]['epoch'] + 1}")
     with atomic.replacing(path) as file:
         figure.savefig(file, format="png")
 
 
 def _layout(title: str, summary: str, num_classes: int) -> tuple[Figure, list[Axes], list[Axes]]:
-    """The figure with its head lines, the three axes of curves, and the columns for classes."""
-    bars = _rows(num_classes) * _ROW + _FOOT if num_classes else 0
-    height = _HEAD + _CURVES + bars
-    head = _HEAD / height
+    """Return the figure, the axes of the three curves, and one axes per column of class bars."""
+    bars = _num_rows(num_classes) * _BAR_ROW + _BAR_MARGIN if num_classes else 0
+    height = _HEADER + _CURVES + bars
     figure = Figure((_WIDTH, height), _DOTS_PER_INCH, facecolor="white")
-    figure.set_layout_engine(
-        ConstrainedLayoutEngine(rect=(0.004, 0.004, 0.992, 0.992 - head), h_pad=0.08, w_pad=0.08)
-    )
-    for text, size, colour, inches in ((title, _LARGE, _INK, 0.3), (summary, _NORMAL, _SOFT, 0.55)):
+    rect = (0.004, 0.004, 0.992, 0.992 - _HEADER / height)
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=rect, h_pad=0.08, w_pad=0.08))
+    for text, size, colour, inches in (
+        (title, _LARGE, _TEXT_COLOUR, 0.3),
+        (summary, _NORMAL, _SOFT_COLOUR, 0.55),
+    ):
         line = figure.text(0.012, 1 - inches / height, text, fontsize=size, color=colour)
         line.set_parse_math(False)
         line.set_in_layout(False)
@@ -71,28 +82,28 @@ def _layout(title: str, summary: str, num_classes: int) -> tuple[Figure, list[Ax
     curves = _add_row(figure, grid[0], 3, width_ratios=[5, 5, 3])
     if not bars:
         return figure, curves, []
-    return figure, curves, _add_row(figure, grid[1], _columns(num_classes))
+    return figure, curves, _add_row(figure, grid[1], _num_columns(num_classes))
 
 
-def _add_row(figure: Figure, place: SubplotSpec, count: int, **options) -> list[Axes]:
+def _add_row(figure: Figure, place: SubplotSpec, count: int, **options: Any) -> list[Axes]:
     cells = place.subgridspec(1, count, **options)
     return [figure.add_subplot(cells[number]) for number in range(count)]
 
 
-def _columns(num_classes: int) -> int:
-    return max(1, min(_MOST_COLUMNS, math.ceil(num_classes / _ROWS_A_COLUMN)))
+def _num_columns(num_classes: int) -> int:
+    return max(1, min(_MAX_COLUMNS, math.ceil(num_classes / _ROWS_PER_COLUMN)))
 
 
-def _rows(num_classes: int) -> int:
-    """How many classes stand one below the other, at most."""
-    return math.ceil(num_classes / _columns(num_classes))
+def _num_rows(num_classes: int) -> int:
+    """Number of classes in the longest column."""
+    return math.ceil(num_classes / _num_columns(num_classes))
 
 
 def _summary(steps: Records, epochs: Records) -> str:
-    """Where the run stands, in words."""
+    """Describe the progress and scores of the run in one line."""
     if not steps:
-        return "no step yet"
-    parts = [f"{_counted(steps[-1]['step'] + 1)}, epoch {steps[-1]['epoch'] + 1}"]
+        return _NO_STEPS
+    parts = [f"{_step_count(steps[-1]['step'] + 1)}, epoch {steps[-1]['epoch'] + 1}"]
     scores = _column(epochs, "mean_iou")
     if np.isfinite(scores).any():
         best = int(np.nanargmax(scores))
@@ -102,37 +113,39 @@ def _summary(steps: Records, epochs: Records) -> str:
     return "   ".join(parts)
 
 
-def _counted(steps: int) -> str:
-    return f"{steps:,} step" + ("s" if steps != 1 else "")
+def _step_count(count: int) -> str:
+    return f"{count:,} step" + ("s" if count != 1 else "")
 
 
 def _draw_loss(axes: Axes, steps: Records) -> None:
-    _prepare(axes, "training loss", "step")
+    _style_axes(axes, "training loss", "step")
     number, loss = _column(steps, "step"), _column(steps, "loss")
     if not np.isfinite(loss).any():
-        return _say(axes, "no finite loss" if len(steps) else "no step yet")
-    mean = _smoothed(loss)
-    marker = "." if len(steps) <= _FEW_POINTS else None
-    axes.plot(*_thinned(number, loss), color=_BLUE, alpha=0.35, linewidth=0.6, label="each step")
-    axes.plot(*_thinned(number, mean), color=_BLUE, linewidth=1.6, marker=marker, label="smoothed")
-    # A few wild steps, most often the first, must not press the rest to the ground.
+        return _write_placeholder(axes, "no finite loss" if len(steps) else _NO_STEPS)
+    mean = _moving_mean(loss)
+    marker = "." if len(steps) <= _MAX_MARKERS else None
+    axes.plot(*_thin_out(number, loss), color=_BLUE, alpha=0.35, linewidth=0.6, label="each step")
+    axes.plot(*_thin_out(number, mean), color=_BLUE, linewidth=1.6, marker=marker, label="smoothed")
+    # Clip outliers, most often the first steps, so that the curve stays readable.
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     top = max(np.nanmax(mean), np.nanpercentile(loss[np.isfinite(loss)], 99))
     axes.set_ylim(min(0, np.nanmin(mean)), 1.08 * top if top > 0 else 1)
-    _number_steps(axes, number)
-    _explain(axes)
-    lost = int((~np.isfinite(loss)).sum())
-    if lost:
-        _note(axes, f"{_counted(lost)} without a finite loss")
+    _set_x_ticks(axes, number)
+    _add_legend(axes)
+    num_lost = int((~np.isfinite(loss)).sum())
+    if num_lost:
+        note = f"{_step_count(num_lost)} without a finite loss"
+        _write(axes, 0.98, 0.96, note, ha="right", va="top", fontsize=_SMALL, color=_ORANGE)
     return None
 
 
 def _draw_scores(axes: Axes, epochs: Records) -> None:
-    _prepare(axes, "validation", "epoch")
+    _style_axes(axes, "validation", "epoch")
     if not np.isfinite(_column(epochs, "mean_iou")).any():
-        return _say(axes, "nothing to judge by" if epochs else "no validation yet")
+        message = "no labelled pixels" if epochs else "no validation yet"
+        return _write_placeholder(axes, message)
     number = _column(epochs, "epoch") + 1
-    marked = len(epochs) <= _FEW_POINTS
+    has_markers = len(epochs) <= _MAX_MARKERS
     for name, label, colour, marker in (
         ("pixel_accuracy", "pixel accuracy", _ORANGE, "s"),
         ("mean_iou", "mIoU", _BLUE, "o"),
@@ -142,68 +155,67 @@ def _draw_scores(axes: Axes, epochs: Records) -> None:
             _column(epochs, name),
             color=colour,
             linewidth=1.6,
-            marker=marker if marked else None,
+            marker=marker if has_markers else None,
             markersize=3.5,
-            # Told apart without colour too.
+            # Distinguishable without colour too.
             linestyle="--" if name == "pixel_accuracy" else "-",
             label=label,
         )
     axes.set_ylim(0, 1)
-    _number_steps(axes, number)
-    return _explain(axes)
+    _set_x_ticks(axes, number)
+    return _add_legend(axes)
 
 
 def _draw_rate(axes: Axes, steps: Records) -> None:
-    _prepare(axes, "learning rate", "step")
+    _style_axes(axes, "learning rate", "step")
     if not steps:
-        return _say(axes, "no step yet")
+        return _write_placeholder(axes, _NO_STEPS)
     number, rate = _column(steps, "step"), _column(steps, "learning_rate")
-    marker = "." if len(steps) <= _FEW_POINTS else None
-    axes.plot(*_thinned(number, rate), color=_INK, linewidth=1.2, marker=marker)
+    marker = "." if len(steps) <= _MAX_MARKERS else None
+    axes.plot(*_thin_out(number, rate), color=_TEXT_COLOUR, linewidth=1.2, marker=marker)
     axes.set_ylim(0, 1.08 * np.nanmax(rate) or 1)
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    return _number_steps(axes, number, 3)
+    return _set_x_ticks(axes, number, 3)
 
 
-def _draw_classes(axes: Axes, ranking: Ranking, rows: int) -> None:
-    """Bars from the top; fewer than ``rows`` leave room below."""
+def _draw_classes(axes: Axes, ranking: _Ranking, rows: int) -> None:
+    """Draw bars from the top; leave space below if there are fewer than ``rows``."""
     places = range(len(ranking))
     values = [value for _, value in ranking]
-    axes.barh(places, np.where(np.isnan(values), np.nan, 1), height=0.68, color=_FAINT)
+    style: dict[str, Any] = {"va": "center", "fontsize": _SMALL}
+    axes.barh(places, np.where(np.isnan(values), np.nan, 1), height=0.68, color=_FAINT_COLOUR)
     axes.barh(places, values, height=0.68, color=_BLUE)
     for row, value in enumerate(values):
         if math.isnan(value):
-            axes.text(
-                0.01, row, "absent", va="center", fontsize=_SMALL, color=_SOFT, style="italic"
-            )
+            axes.text(0.01, row, "absent", color=_SOFT_COLOUR, style="italic", **style)
         else:
-            axes.text(1.02, row, f"{value:.2f}", va="center", fontsize=_SMALL, color=_INK)
+            axes.text(1.02, row, f"{value:.2f}", color=_TEXT_COLOUR, **style)
     axes.set(xlim=(0, 1.2), ylim=(rows - 0.4, -0.6), xticks=[])
-    axes.set_yticks(places, [_short(name) for name, _ in ranking])
-    axes.tick_params(length=0, labelsize=_SMALL, labelcolor=_INK)
+    axes.set_yticks(places, [_shorten(name) for name, _ in ranking])
+    axes.tick_params(length=0, labelsize=_SMALL, labelcolor=_TEXT_COLOUR)
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.spines[:].set_visible(False)
 
 
-def _ranking(class_iou: Mapping[str, float | None]) -> Ranking:
-    """Classes from the best to the worst, then those that are absent, as NaN."""
+def _ranking(class_iou: Mapping[str, float | None]) -> _Ranking:
+    """Sort classes from best to worst; absent ones are NaN and come last."""
     known = [(name, math.nan if value is None else value) for name, value in class_iou.items()]
     return sorted(known, key=lambda item: math.inf if math.isnan(item[1]) else -item[1])
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…"
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_LETTERS else name[: _MAX_LETTERS - 1] + "…"
 
 
 def _column(records: Records, name: str) -> np.ndarray:
     return np.array([np.nan if r[name] is None else r[name] for r in records], np.float64)
 
 
-def _smoothed(values: np.ndarray) -> np.ndarray:
-    """The mean of what is finite around each value, within the array; NaN where nothing is."""
-    reach = len(values) // _SMOOTHED_PART // 2
+def _moving_mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean of the finite values around each value; NaN if there are none."""
+    reach = len(values) // _SMOOTHING_WINDOWS // 2
     known = np.isfinite(values)
     sums, counts = (
         np.concatenate([[0], np.cumsum(part)]) for part in (np.where(known, values, 0), known)
@@ -214,12 +226,12 @@ def _smoothed(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, (sums[last] - sums[first]) / np.maximum(count, 1), np.nan)
 
 
-def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The points at which a long line is drawn: of each stretch the least and the greatest."""
-    if len(x) <= _MOST_POINTS:
+def _thin_out(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Reduce a long line to the minimum and maximum of each section."""
+    if len(x) <= _MAX_POINTS:
         return x, y
     chosen: set[int] = {0, len(x) - 1}
-    for part in np.array_split(np.arange(len(x)), _MOST_POINTS // 2):
+    for part in np.array_split(np.arange(len(x)), _MAX_POINTS // 2):
         if np.isfinite(y[part]).any():
             chosen |= {int(part[np.nanargmin(y[part])]), int(part[np.nanargmax(y[part])])}
         else:
@@ -228,22 +240,22 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[index], y[index]
 
 
-def _prepare(axes: Axes, name: str, x_name: str) -> None:
-    _name(axes, name)
-    axes.set_xlabel(x_name, fontsize=_NORMAL, color=_SOFT)
-    axes.tick_params(labelsize=_SMALL, labelcolor=_INK, color=_SOFT)
+def _style_axes(axes: Axes, title: str, x_label: str) -> None:
+    _set_title(axes, title)
+    axes.set_xlabel(x_label, fontsize=_NORMAL, color=_SOFT_COLOUR)
+    axes.tick_params(labelsize=_SMALL, labelcolor=_TEXT_COLOUR, color=_SOFT_COLOUR)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_SOFT)
-    axes.grid(axis="y", color=_FAINT, linewidth=0.6)
+    axes.spines[["left", "bottom"]].set_color(_SOFT_COLOUR)
+    axes.grid(axis="y", color=_FAINT_COLOUR, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
-def _name(axes: Axes, name: str) -> None:
-    axes.set_title(name, loc="left", fontsize=_NORMAL + 1, fontweight="bold", color=_INK)
+def _set_title(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=_NORMAL + 1, fontweight="bold", color=_TEXT_COLOUR)
 
 
-def _number_steps(axes: Axes, numbers: np.ndarray, bins: int = 6) -> None:
-    """Whole numbers along the x axis; one point alone stands in the middle."""
+def _set_x_ticks(axes: Axes, numbers: np.ndarray, bins: int = 6) -> None:
+    """Set whole numbers as ticks; a single point is in the middle."""
     low, high = numbers.min(), numbers.max()
     margin = 0.02 * (high - low) or 1
     axes.set_xlim(low - margin, high + margin)
@@ -257,7 +269,7 @@ def _number_steps(axes: Axes, numbers: np.ndarray, bins: int = 6) -> None:
     )
 
 
-def _explain(axes: Axes) -> None:
+def _add_legend(axes: Axes) -> None:
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1, 1),
@@ -265,30 +277,17 @@ def _explain(axes: Axes) -> None:
         borderaxespad=0.2,
         frameon=False,
         fontsize=_SMALL,
-        labelcolor=_INK,
+        labelcolor=_TEXT_COLOUR,
     )
 
 
-def _note(axes: Axes, text: str) -> None:
-    axes.text(
-        *(0.98, 0.96, text),
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
-        fontsize=_SMALL,
-        color=_ORANGE,
-    )
-
-
-def _say(axes: Axes, text: str) -> None:
-    """What stands where there is nothing to draw."""
+def _write_placeholder(axes: Axes, text: str) -> None:
+    """Write a text where there is no data to draw."""
     axes.set(xticks=[], yticks=[])
-    axes.text(
-        *(0.5, 0.5, text),
-        transform=axes.transAxes,
-        ha="center",
-        va="center",
-        fontsize=_NORMAL,
-        color=_SOFT,
-        style="italic",
-    )
+    style: dict[str, Any] = {"fontsize": _NORMAL, "color": _SOFT_COLOUR, "style": "italic"}
+    _write(axes, 0.5, 0.5, text, ha="center", va="center", **style)
+
+
+def _write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    """Write a text at a position from 0 to 1 within the axes."""
+    axes.text(x, y, text, transform=axes.transAxes, **style)

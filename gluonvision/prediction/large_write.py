@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 
 from gluonvision.data.meta import Meta
-from gluonvision.plots.masks import file_palette, mask_values
+from gluonvision.plots.masks import file_palette, palette_indices
 from gluonvision.prediction.large_png import PNG_SIGNATURE, png_chunk
 from gluonvision.prediction.large_tiff import TIFF_SUFFIXES
 from gluonvision.utils import atomic
@@ -39,7 +39,7 @@ def write_mask(
         note: text to store in the file.
         geo_tags: tags from ``geographic_tags``, for TIFF files.
     """
-    values, palette = (mask_values(block, meta) for block in blocks), file_palette(meta)
+    values, palette = (palette_indices(block, meta) for block in blocks), file_palette(meta)
     with atomic.replacing(path) as file:
         if path.suffix.lower() in TIFF_SUFFIXES:
             _write_tiff(file, values, height_width, palette, note, geo_tags)

@@ -1,7 +1,7 @@
-"""The states of a run: everything it needs to go on as if it had not been stopped.
+"""The checkpoints of a run: everything it needs to continue as if it had never stopped.
 
-A state is one safetensors file, named by its step and by the SHA-256 of its content, so that it
-is whole, or is told by its name: ``states/00000120-9f86d081884c7d65.safetensors``.
+A checkpoint is one safetensors file. Its name holds the step and the start of the SHA-256 of its
+content, so that a damaged file is detected: ``states/00000120-9f86d081884c7d65.safetensors``.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -16,18 +17,26 @@ from safetensors.numpy import load, save
 
 from gluonvision.utils import atomic
 
+# The folder of checkpoints in the folder of a run.
+CHECKPOINTS = "states"
+SUPERSEDED = ".superseded"
 _NAME = re.compile(r"(\d{8,})-([0-9a-f]{16})\.safetensors")
 _HEADER = "gluonvision"
-SUPERSEDED = ".superseded"
 
 
 def save_checkpoint(
-    folder: Path, step: int, arrays: Mapping[str, np.ndarray], header: dict
+    folder: Path, step: int, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]
 ) -> Path:
-    """Write the state after ``step`` steps, whole or not at all; returns its file.
+    """Write the checkpoint after ``step`` steps atomically, and return its path.
 
-    ``header`` is what JSON can hold. Raises OSError, naming the last state that stands, where the
-    file cannot be written.
+    Args:
+        folder: the folder of checkpoints, created if missing.
+        step: number of completed steps.
+        arrays: weights and trainer state, by name.
+        header: everything else, as JSON can hold it.
+
+    Raises:
+        OSError: the file cannot be written; the message names the newest existing checkpoint.
     """
     ordered = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
     content = save(ordered, {_HEADER: json.dumps(header, sort_keys=True)})
@@ -37,89 +46,101 @@ def save_checkpoint(
         with atomic.replacing(path) as file:
             file.write(content)
     except OSError as error:
-        stands = list_checkpoints(folder)
-        kept = f"{stands[-1]} stands" if stands else "no state was saved before"
         raise OSError(
             error.errno,
-            f"the state of step {step} could not be written ({error.strerror}); {kept}. Mend "
-            "that and go on with --resume auto",
+            f"the checkpoint of step {step} could not be written ({error.strerror}); "
+            f"{describe_newest(folder)}. Fix the cause and run the same command with --resume auto",
             str(path),
         ) from error
     return path
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """The arrays and the header of a state.
+def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read the arrays and the header of a checkpoint.
 
-    Raises FileNotFoundError, naming those that are there, and ValueError for a file that is
-    damaged, naming the one before it.
+    Raises:
+        FileNotFoundError: the file is missing; the message lists the folder's checkpoints.
+        ValueError: the file is damaged; the message names the checkpoint before it.
     """
     match = _NAME.fullmatch(path.name)
     if match is None:
-        raise ValueError(f"{path} is not named as a state of a run; they lie in its states/")
+        raise ValueError(
+            f"{path}: expected the name of a checkpoint, STEP-HASH.safetensors, as in the "
+            f"{CHECKPOINTS}/ folder of a run"
+        )
     if not path.is_file():
-        there = ", ".join(other.name for other in list_checkpoints(path.parent)) or "none"
-        raise FileNotFoundError(f"{path}: no such state; in its folder there are: {there}")
+        existing = ", ".join(other.name for other in list_checkpoints(path.parent)) or "none"
+        raise FileNotFoundError(f"{path}: no such checkpoint; its folder holds: {existing}")
     content = path.read_bytes()
     if _digest(content) != match[2]:
-        raise ValueError(f"{path} is damaged: it does not have the hash in its name; {_way(path)}")
+        raise ValueError(
+            f"{path} is damaged: its content does not match the hash in its name; "
+            f"{_alternative(path)}"
+        )
     try:
         return load(content), _read_header(content)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} is not the state of a run: {error}") from error
+        raise ValueError(f"{path} is not the checkpoint of a run: {error}") from error
 
 
 def is_checkpoint(path: str | Path | None) -> bool:
-    """Whether a path is named as a state of a run."""
+    """Whether a path is named like a checkpoint."""
     return path is not None and _NAME.fullmatch(Path(path).name) is not None
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The states of a folder, earliest first."""
+    """List the checkpoints in a folder, earliest first."""
     found = [path for path in folder.glob("*.safetensors") if is_checkpoint(path)]
     return sorted(found, key=lambda path: (step_of(path), path.name))
 
 
+def describe_newest(folder: Path) -> str:
+    """Describe which checkpoint a run can continue from, for the end of a sentence."""
+    saved = list_checkpoints(folder)
+    return f"the newest checkpoint is {saved[-1]}" if saved else "no checkpoint was saved before"
+
+
 def step_of(path: Path) -> int:
-    """After how many steps a state was saved."""
+    """The number of steps completed before a checkpoint was saved."""
     match = _NAME.fullmatch(path.name)
     assert match, path
     return int(match[1])
 
 
 def remove_old(newest: Path, keep: int, best_step: int) -> None:
-    """Remove all but the last ``keep`` states and that of ``best_step``; ``newest`` stays.
+    """Remove all checkpoints except the last ``keep`` and the one of ``best_step``.
 
-    Of a step that was saved twice, before its validation and after, the earlier one goes.
+    ``newest`` always stays. Of a step that was saved twice, before and after its validation, only
+    the second stays.
     """
     step = step_of(newest)
-    earlier = [path for path in list_checkpoints(newest.parent) if path != newest]
-    old = [path for path in earlier if step_of(path) < step]
-    spared = old[max(len(old) - keep + 1, 0) :]
-    for path in earlier:
-        if (path not in spared and step_of(path) != best_step) or step_of(path) == step:
+    others = [path for path in list_checkpoints(newest.parent) if path != newest]
+    earlier = [path for path in others if step_of(path) < step]
+    recent = earlier[max(len(earlier) - keep + 1, 0) :]
+    for path in others:
+        if (path not in recent and step_of(path) != best_step) or step_of(path) == step:
             path.unlink()
 
 
 def set_aside_later(path: Path) -> None:
-    """Rename the states after ``path``, from which a run goes on, to ``*.superseded``."""
-    states = list_checkpoints(path.parent)
-    for later in states[states.index(path) + 1 :]:
+    """Rename the checkpoints after ``path`` to ``*.superseded``."""
+    saved = list_checkpoints(path.parent)
+    for later in saved[saved.index(path) + 1 :]:
         later.rename(later.with_name(later.name + SUPERSEDED))
 
 
-def _way(path: Path) -> str:
+def _alternative(path: Path) -> str:
     earlier = [p for p in list_checkpoints(path.parent) if step_of(p) < step_of(path)]
     if not earlier:
-        return "there is none before it: begin anew with --overwrite"
-    return f"go on from the one before it: --resume {earlier[-1]}"
+        return "no earlier checkpoint exists: restart the run with --overwrite"
+    return f"continue from the checkpoint before it: --resume {earlier[-1]}"
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _read_header(content: bytes) -> dict:
-    """The metadata, which the reader of arrays passes over: JSON after its length in 8 bytes."""
+def _read_header(content: bytes) -> dict[str, Any]:
+    """Read the metadata, which safetensors' loader drops: JSON after its length in 8 bytes."""
     length = int.from_bytes(content[:8], "little")
     return json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_HEADER])

@@ -1,4 +1,4 @@
-"""The command line of ``main.py``: a configuration's fields as options."""
+"""The command line of ``gluonvision train``: one option for each field of the configuration."""
 
 import argparse
 import dataclasses
@@ -9,15 +9,15 @@ from gluonvision.runs.config import TrainConfig, read_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Every field as an option; and ``--config FILE``, whose options the others override."""
+    """Add every field as an option, and ``--config FILE``, whose values other options override."""
     parser.usage = "%(prog)s [--OPTION VALUE ...]; --help lists the options"
-    parser.add_argument("--config", metavar="FILE", help="YAML file of options, as OPTION: VALUE")
+    parser.add_argument("--config", metavar="FILE", help="YAML file with lines of OPTION: VALUE")
     for field in dataclasses.fields(TrainConfig):
         _add_option(parser, field)
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> TrainConfig:
-    """Read the command line into a configuration; a wrong option ends the program with its help."""
+    """Parse the command line; a wrong option ends the program with a usage message."""
     try:
         first, _ = parser.parse_known_args(arguments)
         if first.config is not None:

@@ -1,10 +1,11 @@
-"""Training: the loop, plain to read."""
+"""The training loop."""
 
 import contextlib
 import dataclasses
 import itertools
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,219 +13,196 @@ import numpy as np
 
 from gluonvision import backend
 from gluonvision.evaluation.whole_images import evaluate
-from gluonvision.plots.prediction_grid import draw_predictions
-from gluonvision.prediction.inference import predict
-from gluonvision.runs import factory
 from gluonvision.runs.artifacts import BEST, WEIGHTS
-from gluonvision.runs.checkpoint import read_checkpoint
+from gluonvision.runs.checkpoint import describe_newest, read_checkpoint
 from gluonvision.runs.config import TrainConfig
+from gluonvision.runs.factory import build_loss, build_model, training_batches
 from gluonvision.runs.run_folder import RunFolder
-from gluonvision.runs.run_log import RunLog, read_log
+from gluonvision.training.job import TrainingJob, prepare_job
 from gluonvision.training.lr_schedule import poly
-from gluonvision.training.stopping import STOPPING, Interrupted, stop_requests
-from gluonvision.utils.progress import progress_bar
+from gluonvision.training.reporting import Reporter
+from gluonvision.training.stopping import STOPPING, Interrupted, StopRequest, stop_requests
 
-# Losses are read so many steps late, that a GPU always has a step to do.
-_READ_LATE = 2
-_SHOWN_IMAGES = 4
+# Read losses two steps late to keep the GPU busy.
+_DELAY = 2
 
 
 def train(config: TrainConfig) -> Path:
-    """Train a model as ``config`` says, on all its devices; returns the file of its weights.
+    """Train a model, on all devices of the configuration.
 
-    Shows the loss as it goes, and scores on whole validation images after every epoch. The run's
-    folder has the weights, states to go on from, logs and pictures.
+    Shows the loss while it trains, and validates on whole images. The run's folder receives the
+    weights, checkpoints, logs and plots.
 
-    Raises ValueError and OSError for what is wrong with configuration, data or disk,
-    FloatingPointError for a loss that is not finite, ``Interrupted`` after SIGINT or SIGTERM, and
-    ``WorkerError`` where one of several processes failed.
+    Returns:
+        The file of the trained weights.
+
+    Raises:
+        ValueError, OSError: configuration, data or disk are at fault.
+        FloatingPointError: the loss or a weight is not finite.
+        Interrupted: SIGINT or SIGTERM stopped the run, after a checkpoint was saved.
+        WorkerError: one of several processes failed.
     """
     num_devices = backend.device_count(config.ngpus, config.no_cuda)
-    folder = RunFolder(config)
-    if config.resume == "auto" and folder.start_checkpoint() is None:
-        # Stopped before its first state, it begins where it began.
-        config = dataclasses.replace(config, resume=folder.first_weights() or "auto")
-        folder = RunFolder(config)
-    num_images = factory.check(config, num_devices)
-    with folder.reserved() if backend.rank() == 0 else contextlib.nullcontext():
-        if backend.rank() == 0:
-            folder.prepare(num_images)
-        stopped_by, step = backend.launch(_train, config, num_devices)
-    if stopped_by:
-        raise Interrupted(stopped_by, step, folder.states)
+    job = prepare_job(config, num_devices)
+    folder, is_first = RunFolder(config), backend.rank() == 0
+    with folder.reserved() if is_first else contextlib.nullcontext():
+        if is_first:
+            folder.prepare(job.start, len(job.training))
+        signal_number, step = backend.launch(_train, job, num_devices)
+    if signal_number:
+        raise Interrupted(signal_number, step, folder.checkpoints)
     return folder.path / WEIGHTS
 
 
-def _train(config: TrainConfig) -> tuple[int, int]:
-    backend.seed(config.seed)
-    run = _Run(config)
+def _train(job: TrainingJob) -> tuple[int, int]:
+    """Train in this process; returns the signal that stopped it, or 0, and the last step."""
+    backend.seed(job.config.seed)
+    run = TrainingRun(job)
     with stop_requests() as stop, contextlib.closing(run):
         return run.train(stop), run.progress.step
 
 
 @dataclasses.dataclass
-class _Progress:
-    """How far a run is. ``step``: updates done; ``validated``: the step validated last."""
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: number of completed steps.
+        validated: the step of the last validation.
+        best_iou, best_step: the best mean IoU, and its step; -1 without one.
+        loss_sum: sum of the losses since the last validation.
+    """
 
     step: int = 0
     validated: int = 0
     best_iou: float = -1.0
     best_step: int = -1
-    loss_sum: float = 0.0  # of the steps since the last validation
+    loss_sum: float = 0.0
 
 
-class _Sent(NamedTuple):
-    """A step whose loss has not been read yet."""
+class _PendingLoss(NamedTuple):
+    """A step whose loss has not been read from the device yet."""
 
     step: int
-    rate: float
-    speed: float  # images a second, loading included
+    learning_rate: float
+    images_per_second: float  # data loading included
     loss: Any
 
 
-class _Run:
-    """One process's part of a run; the first process writes what all have done."""
+class TrainingRun:
+    """One process's part of a training run. The first process writes the files."""
 
-    def __init__(self, config: TrainConfig):
-        self.config, self.folder = config, RunFolder(config)
+    def __init__(self, job: TrainingJob):
+        self.config = config = job.config
+        self.job, self.folder = job, RunFolder(config)
         self.devices = backend.devices(config.ngpus, config.no_cuda)
-        training, self.validation = factory.training_data(config), factory.validation_data(config)
-        self.batches = factory.training_batches(config, training)
-        self.net = factory.build_model(config, self.devices)
+        self.batches = training_batches(config, job.training)
+        self.net = build_model(config, self.devices, job.start)
         self.dtype = backend.placement(self.net)[1]
-        self.loss = factory.build_loss(config, training)
+        self.loss = build_loss(config, job.training)
         self.trainer = backend.Trainer(self.net, self.loss, config.trainer_options())
-        self.is_first = backend.rank() == 0
-        self.total = config.epochs * len(self.batches)
-        self.progress = self._restored()
-        self._sent: deque[_Sent] = deque()
+        self.num_steps = config.epochs * len(self.batches)
+        self.progress = self._restore()
+        self.reporter = Reporter(job, self.progress.step, self.num_steps, len(self.batches))
+        self.reporter.start(self.progress.step, self.num_steps, self.devices)
+        self._pending: deque[_PendingLoss] = deque()
         self._time = time.monotonic()
-        self.bar = progress_bar(
-            total=self.total,
-            initial=self.progress.step,
-            unit="step",
-            desc=f"training {config.model}",
-            disable=not self.is_first,
-        )
-        self.log = self._open_log() if self.is_first else None
-        self._say_what_begins(training)
 
-    def _say_what_begins(self, training):
-        state, weights = self.folder.start_checkpoint(), factory.start_weights(self.config)
-        begun = f"from {state or weights}" if state or weights else "anew"
-        devices = backend.world_size() * len(self.devices)
-        if not self.is_first:
-            return
-        self.bar.write(
-            f"{self.folder.path}: {begun}, at step {self.progress.step} of {self.total}; "
-            f"{len(training)} images for training and {len(self.validation)} for validation, "
-            f"{len(self.validation.classes)} classes; {devices} x {self.devices[0]}"
-        )
-
-    def train(self, stop) -> int:
-        """Train to the end, or to the step at which a signal asked to stop: its number, or 0."""
+    def train(self, stop: StopRequest) -> int:
+        """Train to the end, or until a signal asks to stop; returns its number, or 0."""
         while True:
-            if self._awaits_validation():
+            if self._validation_is_due():
                 self._validate()
-            if self.progress.step == self.total:
+            if self.progress.step == self.num_steps:
                 return 0
-            self.batches.set_epoch(self.epoch)
+            self.batches.set_epoch(self.progress.step // len(self.batches))
             for images, labels in self.batches:
-                stopped_by = self._step(images, labels, stop)
-                if stopped_by or self._at_epoch_end() or self._is_due():
+                signal_number = self._step(images, labels, stop)
+                if signal_number or self._checkpoint_is_due():
                     self._save()
-                if stopped_by:
-                    return stopped_by
+                if signal_number:
+                    return signal_number
 
-    @property
-    def epoch(self) -> int:
-        """The number of the epoch of the next step, from 0."""
-        return self.progress.step // len(self.batches)
+    def close(self) -> None:
+        """Close the progress bar and the log."""
+        self.reporter.close()
 
-    def close(self):
-        """Close bar and log."""
-        self.bar.close()
-        if self.log:
-            self.log.close()
+    def _step(self, images: np.ndarray, labels: np.ndarray, stop: StopRequest) -> int:
+        """Update the weights with one batch; returns a signal that any process received, or 0."""
+        step, config = self.progress.step, self.config
+        micro_batches = self._split(images, labels)
+        num_valid = [self.loss.num_valid(label) for _, label in micro_batches]
+        received = [float(stop.number == number) for number in STOPPING]
+        total, *received = backend.all_reduce_sum([sum(num_valid), *received])
+        # Dropout depends on seed, step and process only, so a checkpoint needs no random state.
+        backend.reseed(config.seed, step, backend.rank())
+        learning_rate = self._learning_rate(step)
+        loss_weights = [number / total if total else 0.0 for number in num_valid]
+        loss = self.trainer.update(self._on_devices(micro_batches), loss_weights, learning_rate)
+        speed = len(images) * backend.world_size() / self._seconds_since_last_step()
+        self._pending.append(_PendingLoss(step, learning_rate, speed, loss))
+        self.progress.step += 1
+        self._read_losses(delay=_DELAY)
+        return next((number for number, count in zip(STOPPING, received) if count), 0)
+
+    def _split(self, images: np.ndarray, labels: np.ndarray) -> list[tuple]:
+        """Split a batch into micro-batches: ``accumulate`` of them for each device."""
+        number = len(self.devices) * self.config.accumulate
+        pairs = zip(np.array_split(images, number), np.array_split(labels, number))
+        return [(image, label) for image, label in pairs if len(image)]
+
+    def _on_devices(self, micro_batches: list[tuple]) -> Iterator[tuple]:
+        for (images, labels), device in zip(micro_batches, itertools.cycle(self.devices)):
+            yield backend.preprocess(images, device, self.dtype), backend.array(labels, device)
+
+    def _learning_rate(self, step: int) -> float:
+        return poly(step, self.num_steps, self.config.lr, warmup=self.config.warmup)
+
+    def _seconds_since_last_step(self) -> float:
+        before, self._time = self._time, time.monotonic()
+        return self._time - before
+
+    def _read_losses(self, delay: int = 0) -> None:
+        """Read and record all losses except the last ``delay``."""
+        while len(self._pending) > delay:
+            step, learning_rate, speed, loss = self._pending.popleft()
+            value = float(backend.all_reduce_sum(float(backend.as_numpy(loss).sum())))
+            if not np.isfinite(value):
+                raise self._not_finite(step, f"the loss of step {step} is {value}")
+            self.progress.loss_sum += value
+            self.reporter.step(step, value, learning_rate, speed)
+
+    def _not_finite(self, step: int, problem: str) -> FloatingPointError:
+        files = "\n  ".join(map(str, self.batches.files(*divmod(step, len(self.batches)))))
+        return FloatingPointError(
+            f"{problem}, at learning rate {self._learning_rate(step):.3g}. Training stops; "
+            f"{describe_newest(self.folder.checkpoints)}. Try a smaller --lr, --warmup or "
+            f"--clip-norm, or check the files of the batch:\n  {files}"
+        )
 
     def _at_epoch_end(self) -> bool:
         return self.progress.step % len(self.batches) == 0
 
-    def _awaits_validation(self) -> bool:
-        is_last = self.progress.step == self.total
-        is_turn = is_last or self.epoch % self.config.val_every == 0
-        return self._at_epoch_end() and is_turn and self.progress.validated < self.progress.step
-
-    def _is_due(self) -> bool:
+    def _checkpoint_is_due(self) -> bool:
         every = self.config.save_every
-        return every > 0 and self.progress.step % every == 0
+        return self._at_epoch_end() or (every > 0 and self.progress.step % every == 0)
 
-    def _step(self, images, labels, stop) -> int:
-        """One update by one batch; returns the number of a signal that a process has had, or 0."""
+    def _validation_is_due(self) -> bool:
         step = self.progress.step
-        micro_batches = self._micro_batches(images, labels)
-        counts = [self.loss.num_valid(label) for _, label in micro_batches]
-        asked = [float(stop.number == number) for number in STOPPING]
-        total, *asked = backend.all_reduce_sum([sum(counts), *asked])
-        # What dropout draws depends on seed, step and process alone: a state need not hold it.
-        backend.reseed(self.config.seed, step, backend.rank())
-        rate = poly(step, self.total, self.config.lr, warmup=self.config.warmup)
-        loss_weights = [count / total if total else 0.0 for count in counts]
-        loss = self.trainer.update(self._on_devices(micro_batches), loss_weights, rate)
-        now = time.monotonic()
-        samples = len(images) * backend.world_size()
-        speed, self._time = samples / (now - self._time), now
-        self._sent.append(_Sent(step, rate, speed, loss))
-        self.progress.step += 1
-        self._read_losses(late=_READ_LATE)
-        return next((number for number, times in zip(STOPPING, asked) if times), 0)
+        epoch_is_due = step // len(self.batches) % self.config.val_every == 0
+        is_due = step == self.num_steps or epoch_is_due
+        return self._at_epoch_end() and is_due and self.progress.validated < step
 
-    def _micro_batches(self, images, labels):
-        number = len(self.devices) * self.config.accumulate
-        micro_batches = zip(np.array_split(images, number), np.array_split(labels, number))
-        return [(image, label) for image, label in micro_batches if len(image)]
-
-    def _on_devices(self, micro_batches):
-        for (images, labels), device in zip(micro_batches, itertools.cycle(self.devices)):
-            yield backend.preprocess(images, device, self.dtype), backend.array(labels, device)
-
-    def _read_losses(self, late: int = 0):
-        """Read and note all losses but the last ``late``; FloatingPointError for one not finite."""
-        while len(self._sent) > late:
-            sent = self._sent.popleft()
-            value = float(backend.all_reduce_sum(float(backend.as_numpy(sent.loss).sum())))
-            if not np.isfinite(value):
-                raise self._stopped(sent.step, f"the loss of step {sent.step} is {value}")
-            self.progress.loss_sum += value
-            self._note(sent.step, sent.rate, sent.speed, value)
-
-    def _note(self, step, rate, speed, loss):
-        if self.log:
-            self.log.step(step, step // len(self.batches), loss, rate, speed)
-        shown = {"epoch": step // len(self.batches) + 1, "loss": f"{loss:.3f}", "lr": f"{rate:.2g}"}
-        self.bar.set_postfix(shown, refresh=False)
-        self.bar.update()
-
-    def _stopped(self, step: int, what: str) -> FloatingPointError:
-        rate = poly(step, self.total, self.config.lr, warmup=self.config.warmup)
-        files = "\n  ".join(map(str, self.batches.files(*divmod(step, len(self.batches)))))
-        return FloatingPointError(
-            f"{what}, at learning rate {rate:.3g}; training stops, and "
-            f"{self.folder.last_checkpoint()}. A smaller --lr, a --warmup or --clip-norm may "
-            "help, or something is wrong with a file "
-            f"of the batch:\n  {files}"
-        )
-
-    def _save(self):
-        """Save a state and the weights; nothing where a loss is not finite."""
+    def _save(self) -> None:
+        """Save a checkpoint and the weights, if all losses and weights are finite."""
         self._read_losses()
-        if not self.is_first:
+        if backend.rank() > 0:
             return
         weights = backend.get_parameters(self.net)
         broken = [name for name, value in weights.items() if not np.isfinite(value).all()]
         if broken:
             step = self.progress.step - 1
-            raise self._stopped(step, f"{len(broken)} weights are not finite after step {step}")
+            raise self._not_finite(step, f"{len(broken)} weights are not finite after step {step}")
         arrays = {f"net/{name}": value for name, value in weights.items()}
         arrays |= {f"trainer/{name}": value for name, value in self.trainer.state().items()}
         progress = self.progress
@@ -236,41 +214,38 @@ class _Run:
         self.folder.save_weights(self.trainer.averaged_parameters() or weights)
         self._time = time.monotonic()
 
-    def _restored(self) -> _Progress:
-        """The progress to go on from, everything else being put where it was then."""
-        path = self.folder.start_checkpoint()
+    def _restore(self) -> Progress:
+        """Restore the checkpoint that the run starts from, if any; returns its progress."""
+        path = self.job.start.checkpoint
         if path is None:
-            first = self.config.start_epoch * len(self.batches)
-            return _Progress(step=first, validated=first)
+            step = self.config.start_epoch * len(self.batches)
+            return Progress(step=step, validated=step)
         arrays, header = read_checkpoint(path)
-        backend.set_parameters(self.net, _below("net/", arrays), source=str(path))
-        self.trainer.load_state(_below("trainer/", arrays))
+        backend.set_parameters(self.net, _with_prefix("net/", arrays), source=str(path))
+        self.trainer.load_state(_with_prefix("trainer/", arrays))
         self.batches.load_state_dict(header["batches"])
-        progress = _Progress(**header["progress"])
+        progress = Progress(**header["progress"])
         if not (self.folder.path / BEST).is_file():
-            # Gone back from, or another run's: the best is that of what comes.
+            # The best weights belong to another run, or were set aside with later checkpoints.
             progress.best_iou, progress.best_step = -1.0, -1
         return progress
 
-    def _validate(self):
-        progress = self.progress
-        with self._averaged():
-            scores = evaluate(
-                self.net, self.validation, self.config.test_batch_size, self.config.workers
-            )
-            is_best = scores.mean_iou > progress.best_iou
-            if is_best:
+    def _validate(self) -> None:
+        progress, config = self.progress, self.config
+        with self._averaged_weights():
+            scores = evaluate(self.net, self.job.validation, config.test_batch_size, config.workers)
+            if scores.mean_iou > progress.best_iou:
                 progress.best_iou, progress.best_step = scores.mean_iou, progress.step
-            if self.is_first:
-                if is_best:
+                if backend.rank() == 0:
                     self.folder.save_weights(backend.get_parameters(self.net), BEST)
-                self._report(scores)
+            loss = progress.loss_sum / (progress.step - progress.validated)
+            self.reporter.validation(self.net, progress.step, scores, loss)
         progress.validated, progress.loss_sum = progress.step, 0.0
         self._save()
 
     @contextlib.contextmanager
-    def _averaged(self):
-        """The net with the running average of its weights, where one is kept."""
+    def _averaged_weights(self) -> Iterator[None]:
+        """Use the moving average of the weights, if there is one, while the block runs."""
         average = self.trainer.averaged_parameters()
         current = backend.get_parameters(self.net) if average else {}
         backend.set_parameters(self.net, average, allow_missing=True)
@@ -279,33 +254,6 @@ class _Run:
         finally:
             backend.set_parameters(self.net, current, allow_missing=True)
 
-    def _report(self, scores):
-        # Here, that whoever only predicts does not wait for matplotlib.
-        from gluonvision.plots.training_curves import draw_curves
 
-        epoch, loss = (
-            self.epoch - 1,
-            self.progress.loss_sum / (self.progress.step - self.progress.validated),
-        )
-        self.log.epoch(epoch, self.progress.step, scores, loss)
-        self.bar.write(
-            f"epoch {epoch + 1}: loss {loss:.3f}; {self.config.val_split}: mIoU "
-            f"{scores.mean_iou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f}"
-        )
-        title = "/".join(self.folder.path.micro_batches[-3:])
-        draw_curves(read_log(self.log.path), self.folder.path / "curves.png", title)
-        sheet = self.folder.path / "predictions.png"
-        number = min(_SHOWN_IMAGES, len(self.validation))
-        chosen = [i * len(self.validation) // number for i in range(number)]
-        pairs = [self.validation[i] for i in chosen]
-        samples = [(image, label, predict(self.net, image)) for image, label in pairs]
-        draw_predictions(samples, self.validation.meta, sheet)
-        self.log.predictions(self.progress.step, sheet)
-
-    def _open_log(self):
-        names = self.validation.classes
-        return RunLog(self.folder.path, names, self.progress.step, self.config.tensorboard)
-
-
-def _below(prefix: str, arrays: dict) -> dict:
+def _with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}

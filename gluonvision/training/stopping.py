@@ -1,53 +1,59 @@
-"""A run that is asked to stop does so after a step, and not within one."""
+"""Stop a run after a step, not in the middle of one."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
 
 from gluonvision.utils.workers import passed_on
 
-# What asks a run to stop; of two that come to different processes the first counts.
+# The signals that stop a run. If processes receive different ones, the first in this order counts.
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupted(RuntimeError):
-    """A run was asked to stop, and has saved its state; ``signal`` is what asked."""
+    """A signal stopped a run after its checkpoint was saved.
 
-    def __init__(self, number: int, step: int, folder):
+    Attributes:
+        signal: number of the signal.
+    """
+
+    def __init__(self, number: int, step: int, folder: Path):
         super().__init__(number, step, folder)
         self.signal = number
         self.message = (
-            f"stopped by {signal.Signals(number).name} after step {step}; its state is in "
-            f"{folder}: the same command with --resume auto goes on from there"
+            f"stopped by {signal.Signals(number).name} after step {step}; the checkpoint is in "
+            f"{folder}. To continue, run the same command with --resume auto"
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.message
 
 
 class StopRequest:
-    """Whether SIGINT or SIGTERM has come: ``number`` is that of the signal, or 0."""
+    """Remembers a SIGINT or SIGTERM: ``number`` is the signal's number, or 0."""
 
     number = 0
 
-    def _note(self, number, frame):
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.number == signal.SIGINT == number:
-            raise KeyboardInterrupt  # whoever asks twice does not want to wait
+            raise KeyboardInterrupt  # the second Ctrl-C stops at once
         self.number = passed_on(number)
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note SIGINT and SIGTERM instead of dying by them; a second SIGINT is a KeyboardInterrupt."""
+    """Remember SIGINT and SIGTERM instead of ending; a second SIGINT is a KeyboardInterrupt."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield request  # signals are the main thread's
+        yield request  # only the main thread receives signals
         return
-    wanted = [n for n in STOPPING if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, request._note) for number in wanted}
+    handled = [n for n in STOPPING if signal.getsignal(n) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, request._handle) for number in handled}
     try:
         yield request
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,32 +1,31 @@
-"""The web page of ``python -m gluonvision serve``: pictures in, masks out, on this machine.
+"""The web page of ``python -m gluonvision serve``: drop images on it and see their masks.
 
-``app.py`` has the addresses, ``guard.py`` what is refused before them, ``uploads.py`` how bytes
-become a picture, ``models.py`` which models there are, ``queue.py`` who waits for whom,
-``results.py`` what is answered, ``server.py`` how it is started. ``static`` is the page itself:
-plain files, without a build.
+``app`` has the routes, ``guard`` checks hosts and origins, ``uploads`` decodes images, ``models``
+lists and loads the models, ``queue`` runs one image at a time, ``results`` encodes the answers and
+``server`` starts it all. The page is in ``static``: plain files without a build step.
 """
 
 from gluonvision.web.app import create_app
 from gluonvision.web.limits import MEGA, Limits
 from gluonvision.web.models import (
+    ModelEntry,
     Models,
-    Offer,
+    entries_of_runs,
+    entry_of_model,
+    entry_of_run,
     models_on_disk,
-    offer_of,
-    offer_of_run,
-    offers_of_runs,
 )
 from gluonvision.web.server import serve
 
 __all__ = [
     "MEGA",
     "Limits",
+    "ModelEntry",
     "Models",
-    "Offer",
     "create_app",
+    "entries_of_runs",
+    "entry_of_model",
+    "entry_of_run",
     "models_on_disk",
-    "offer_of",
-    "offer_of_run",
-    "offers_of_runs",
     "serve",
 ]

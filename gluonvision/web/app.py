@@ -1,8 +1,8 @@
-"""The addresses: the page, the list of models, and the one that turns a picture into a mask."""
+"""The routes: the page, the list of models, and the segmentation of an image."""
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import resources
@@ -14,17 +14,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gluonvision._version import __version__
-from gluonvision.web.errors import Refused, answer_refused
+from gluonvision.web.errors import RequestError, answer_request_error
 from gluonvision.web.guard import Guard
 from gluonvision.web.limits import Limits
 from gluonvision.web.models import Models
 from gluonvision.web.queue import Queue
 from gluonvision.web.results import Result
-from gluonvision.web.uploads import decode, read_body, reduced
+from gluonvision.web.uploads import decode_image, limit_side, read_body
 
 logger = logging.getLogger(__name__)
 
-# Address, file and type of the page's parts: nothing else is ever read for a client.
+# Path, file and type of the page's files. The server reads no other file for a client.
 _PAGE = (
     ("/", "index.html", "text/html"),
     ("/style.css", "style.css", "text/css"),
@@ -32,37 +32,40 @@ _PAGE = (
     ("/icon.svg", "icon.svg", "image/svg+xml"),
     ("/example.jpg", "example.jpg", "image/jpeg"),
 )
-_OUTPUTS = {"json": Result.json, "mask": Result.mask_png, "overlay": Result.overlay_png}
+_ENCODERS = {"json": Result.json, "mask": Result.mask_png, "overlay": Result.overlay_png}
 
 
 def create_app(
     models: Models, limits: Limits | None = None, hosts: Iterable[str] | None = ()
 ) -> ASGIApp:
-    """The application, for any ASGI server of one process.
+    """Create the application, for any single-process ASGI server.
 
-    ``hosts``: as for ``Guard``; by default none beside the loopback names.
+    Args:
+        models: the models that users can choose.
+        limits: the limits on uploads and load.
+        hosts: as for ``Guard``; by default the loopback names only.
     """
     server = _Server(models, limits or Limits())
     app = Starlette(
         routes=[
-            *(Route(address, _file(name, kind)) for address, name, kind in _PAGE),
+            *(Route(path, _file_route(name, media_type)) for path, name, media_type in _PAGE),
             Route("/api/models", server.list_models),
             Route("/api/segment", server.segment, methods=["POST"]),
         ],
         exception_handlers={
-            Refused: answer_refused,
-            404: partial(_answer, message="There is nothing at this address."),
-            405: partial(_answer, message="This address takes another method."),
-            500: partial(_answer, message="The server failed; its terminal says how."),
+            RequestError: answer_request_error,
+            404: partial(_answer_error, message="This address does not exist."),
+            405: partial(_answer_error, message="This address does not support this method."),
+            500: partial(_answer_error, message="The server failed. Its terminal shows the error."),
         },
         lifespan=server.lifespan,
     )
-    # Not as Starlette's middleware: its answer to a fault of ours is made outside of that.
+    # Not as Starlette's middleware, which answers to server errors bypass.
     return Guard(app, hosts)
 
 
 class _Server:
-    def __init__(self, models: Models, limits: Limits):
+    def __init__(self, models: Models, limits: Limits) -> None:
         self.models, self.limits, self.queue = models, limits, Queue(limits.waiting)
 
     @asynccontextmanager
@@ -71,45 +74,47 @@ class _Server:
         self.queue.close()
 
     async def list_models(self, request: Request) -> Response:
-        offers = [
-            {"name": each.name, "about": each.about, "classes": each.classes}
-            for each in self.models.offers.values()
+        models = [
+            {"name": entry.name, "about": entry.about, "classes": entry.classes}
+            for entry in self.models.entries.values()
         ]
         limits = {"upload": self.limits.upload, "formats": self.limits.formats}
-        return JSONResponse({"version": __version__, "models": offers, "limits": limits})
+        return JSONResponse({"version": __version__, "models": models, "limits": limits})
 
     async def segment(self, request: Request) -> Response:
         model = self.models.find(request.query_params.get("model"))
-        answer = _output(request.query_params.get("output", "json"))
-        with self.queue.place():
+        encode = _encoder(request.query_params.get("output", "json"))
+        with self.queue.reserve():
             content = await read_body(request, self.limits)
-            work = partial(self._work, content, model, answer)
+            work = partial(self._segment, content, model, encode)
             return await self.queue.run(request, work) or Response(status_code=499)
 
-    def _work(self, content: bytes, model: str, answer) -> Response:
-        picture = decode(content, self.limits)
+    def _segment(
+        self, content: bytes, model: str, encode: Callable[[Result], Response]
+    ) -> Response:
+        image = decode_image(content, self.limits)
         predictor = self.models.get(model)
-        pixels = reduced(picture.pixels, self.limits.side)
-        begin = time.perf_counter()
+        pixels = limit_side(image.pixels, self.limits.side)
+        start = time.perf_counter()
         prediction = predictor(pixels)
-        return answer(Result(picture, prediction, model, time.perf_counter() - begin))
+        return encode(Result(image, prediction, model, time.perf_counter() - start))
 
 
-def _output(name: str):
-    if name not in _OUTPUTS:
-        raise Refused(400, f"output={name[:40]}: expected one of {', '.join(_OUTPUTS)}.")
-    return _OUTPUTS[name]
+def _encoder(output: str) -> Callable[[Result], Response]:
+    if output not in _ENCODERS:
+        raise RequestError(400, f"output={output[:40]}: expected one of {', '.join(_ENCODERS)}.")
+    return _ENCODERS[output]
 
 
-def _file(name: str, kind: str):
+def _file_route(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
     content = resources.files("gluonvision.web").joinpath("static", name).read_bytes()
 
     async def answer(request: Request) -> Response:
-        return Response(content, media_type=kind)
+        return Response(content, media_type=media_type)
 
     return answer
 
 
-async def _answer(request: Request, error: Exception, message: str) -> Response:
+async def _answer_error(request: Request, error: Exception, message: str) -> Response:
     status = getattr(error, "status_code", 500)
     return JSONResponse({"error": message}, status, getattr(error, "headers", None))

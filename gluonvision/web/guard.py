@@ -1,8 +1,8 @@
-"""What every request and every answer go through: who may ask, and what a browser may do with it.
+"""Refuse requests from other sites, and set the security headers of every answer.
 
-Another site's page can make a browser send requests here. It is told by the Host header, which
-names its own site where its name was pointed at this machine (DNS rebinding), and by the Origin
-header, which names it where it sends a picture. Programs that are no browser send no Origin.
+A page of another site can make a browser send requests to this server. The Host header reveals it
+if the site's name resolves to this machine (DNS rebinding), and the Origin header reveals it if
+the page uploads an image. Programs other than browsers send no Origin.
 """
 
 from collections.abc import Iterable
@@ -22,23 +22,26 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # Answers are a person's pictures; and files of the page change with the package.
+    # Answers contain private images, and the page's files change with the package.
     "Cache-Control": "no-store",
 }
 
 
 class Guard:
-    """Around an application: refuses foreign hosts and origins, adds headers to every answer.
+    """ASGI middleware: refuse unknown hosts and foreign origins, add headers to every answer.
 
-    ``hosts``: beside the loopback names, what a Host header may be, without its port; None for any.
+    Args:
+        app: the application.
+        hosts: accepted names in a Host header, without port, in addition to the loopback names;
+            None accepts any host.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None):
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None) -> None:
         self._app = app
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as ASGI asks."""
+        """Handle an ASGI request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
 
@@ -53,21 +56,21 @@ class Guard:
     def _refusal(self, headers: Headers) -> ASGIApp | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._is_known(host):
-            message = "This server answers to other names. --allow-host adds one."
+            message = "This server does not answer to this host name. Add it with --allow-host."
             return JSONResponse({"error": message}, 421)
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return JSONResponse({"error": "Requests of another site's page are refused."}, 403)
+            return JSONResponse({"error": "Requests from other sites are refused."}, 403)
         return None
 
     def _is_known(self, host: str) -> bool:
         if self._hosts is None:
             return True
-        name = _name(host)
+        name = _host_name(host)
         return name in self._hosts or is_loopback(name)
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a host name or address is this machine's own, reached from nowhere else."""
+    """Return whether a host name or address can be reached from this machine only."""
     if name.lower() == "localhost":
         return True
     try:
@@ -76,8 +79,8 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-def _name(host: str) -> str:
-    """The host of 'host:port', lower case, without brackets; empty where it cannot be read."""
+def _host_name(host: str) -> str:
+    """Return the name in 'name:port' in lower case, without brackets; '' if it is malformed."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

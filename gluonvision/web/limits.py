@@ -1,21 +1,28 @@
-"""What the server takes from strangers, and how much of it."""
+"""The limits on uploads and on the server's load."""
 
 from dataclasses import dataclass
 
 MEGA = 1_000_000
-# Every one of these Pillow reads by itself, and none holds anything but a picture.
+# Pillow decodes these formats without external programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one request and of all at once; ValueError for one that lets nothing through.
+    """Limits of a single request and of the server.
 
-    ``upload``: bytes of a file. ``pixels``: of a picture, as its header says, before it is decoded.
-    ``side``: a picture whose longest side is greater is segmented at that size, in pixels, and its
-    mask scaled back; 0 for none. ``waiting``: pictures that are uploaded, wait or are segmented at
-    one time; the next is answered 503. ``upload_seconds``: for the whole of an upload.
-    ``formats``: Pillow's names.
+    Attributes:
+        upload: size of a file in bytes.
+        pixels: pixels of an image, checked in its header before decoding.
+        side: longest side in pixels for segmentation. A larger image is scaled down, and its mask
+            is scaled back up. 0 segments every image at its own size.
+        waiting: number of images that are uploaded, waiting or segmented at a time; the next
+            request is answered with 503.
+        upload_seconds: time for a whole upload.
+        formats: the accepted formats, some of ``FORMATS``.
+
+    Raises:
+        ValueError: if a limit would refuse every request.
     """
 
     upload: int = 20 * MEGA
@@ -25,14 +32,14 @@ class Limits:
     upload_seconds: float = 60
     formats: tuple[str, ...] = FORMATS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("upload", "pixels", "waiting", "upload_seconds"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} {getattr(self, name)}: expected more than 0")
+                raise ValueError(f"{name} is {getattr(self, name)}: expected more than 0")
         if self.side < 0:
-            raise ValueError(f"side {self.side}: expected pixels, or 0 for pictures' own size")
+            raise ValueError(f"side is {self.side}: expected pixels, or 0 for the image's own size")
         unknown = sorted(set(self.formats) - set(FORMATS))
         if unknown or not self.formats:
             raise ValueError(
-                f"formats {' '.join(unknown) or 'none'}: expected some of {' '.join(FORMATS)}"
+                f"formats: got {' '.join(unknown) or 'none'}, expected some of {' '.join(FORMATS)}"
             )

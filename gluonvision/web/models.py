@@ -1,4 +1,4 @@
-"""The models that are offered, and the few of them that are held in memory."""
+"""The models that users can choose, and the few of them in memory."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -11,15 +11,18 @@ from gluonvision.model_zoo import dataset_of
 from gluonvision.model_zoo.weights import store
 from gluonvision.model_zoo.weights.table import SEGMENTATION
 from gluonvision.runs.artifacts import CONFIG, WEIGHTS, weights_of
-from gluonvision.web.errors import Refused
+from gluonvision.web.errors import RequestError
 
 
 @dataclass(frozen=True)
-class Offer:
-    """A model that can be chosen: by ``name``, loaded from ``source`` (a name or a file).
+class ModelEntry:
+    """A model that users can choose.
 
-    ``about``: a line for whoever chooses; ``classes``: their names, where they are known before it
-    is loaded.
+    Attributes:
+        name: the name on the page and in requests.
+        source: what it is loaded from: the name of a published model, or a weights file.
+        about: one line for the user.
+        classes: the class names; empty if they are unknown before the model is loaded.
     """
 
     name: str
@@ -29,89 +32,107 @@ class Offer:
 
 
 class Models:
-    """Models by name, loaded when first asked for; the ``keep`` used last stay in memory.
+    """Models by name, loaded on first use; over the limit, the least recently used is unloaded.
 
-    ``offers``: the first is the default. ``load``: from an offer's source to a predictor.
-    Raises ValueError for no offers, two of one name, or ``keep`` below 1.
+    Args:
+        entries: the models; the first is the default.
+        load: returns a predictor for the source of an entry.
+        keep: number of models in memory.
+
+    Raises:
+        ValueError: if there are no entries, a name occurs twice, or ``keep`` is below 1.
     """
 
-    def __init__(self, offers: Iterable[Offer], load: Callable[[str | Path], Any], keep: int = 2):
-        listed = list(offers)
-        self.offers = {offer.name: offer for offer in listed}
-        if len(self.offers) != len(listed) or not listed:
-            names = ", ".join(offer.name for offer in listed) or "none"
-            raise ValueError(f"models {names}: expected at least one, each name once")
+    def __init__(
+        self, entries: Iterable[ModelEntry], load: Callable[[str | Path], Any], keep: int = 2
+    ) -> None:
+        listed = list(entries)
+        self.entries = {entry.name: entry for entry in listed}
+        if len(self.entries) != len(listed) or not listed:
+            names = ", ".join(entry.name for entry in listed) or "none"
+            raise ValueError(f"models: got {names}, expected at least one, each name once")
         if keep < 1:
-            raise ValueError(f"keep {keep}: expected 1 or more models to hold in memory")
+            raise ValueError(f"keep is {keep}: expected 1 or more models in memory")
         self._load, self._keep = load, keep
         self._loaded: OrderedDict[str, Any] = OrderedDict()
 
     @property
     def default(self) -> str:
-        """The name of the model that is taken where none is named."""
-        return next(iter(self.offers))
+        """The name of the default model."""
+        return next(iter(self.entries))
 
     def find(self, name: str | None) -> str:
-        """The name itself, or the default for None; Refused (404) where none is called so."""
+        """Return the name, or the default for None; raise RequestError (404) if it is unknown."""
         if name is None:
             return self.default
-        if name not in self.offers:
-            raise Refused(
-                404, f"No model is called so here. Choose one of: {', '.join(self.offers)}."
+        if name not in self.entries:
+            raise RequestError(
+                404, f"There is no model of this name. Choose one of: {', '.join(self.entries)}."
             )
         return name
 
     def get(self, name: str) -> Any:
-        """The predictor of that name; to be called by one thread at a time."""
+        """Return the predictor of a model; call this from one thread at a time."""
         if name not in self._loaded:
-            while len(self._loaded) >= self._keep:  # room first: two at once are not held
+            # Unload before loading, so that memory never holds one model more.
+            while len(self._loaded) >= self._keep:
                 self._loaded.popitem(last=False)
-            self._loaded[name] = self._load(self.offers[name].source)
+            self._loaded[name] = self._load(self.entries[name].source)
         self._loaded.move_to_end(name)
         return self._loaded[name]
 
 
-def models_on_disk() -> list[Offer]:
-    """The published models whose weights are here: those that come with the package first."""
-    own = [name for name in SEGMENTATION if _has_file(name, store.OWN_FILES)]
-    here = [name for name in SEGMENTATION if _has_file(name, store.weights_folder())]
-    return [offer_of(name) for name in dict.fromkeys(own + sorted(here))]
+def models_on_disk() -> list[ModelEntry]:
+    """List the published models with weights on this machine; the package's own come first."""
+    packaged = [name for name in SEGMENTATION if _has_file(name, store.OWN_FILES)]
+    downloaded = [name for name in SEGMENTATION if _has_file(name, store.weights_folder())]
+    return [entry_of_model(name) for name in dict.fromkeys(packaged + sorted(downloaded))]
 
 
-def offer_of(name: str) -> Offer:
-    """A published model; ValueError, listing close ones, where none is called so."""
+def entry_of_model(name: str) -> ModelEntry:
+    """Return the entry of a published model.
+
+    Raises:
+        ValueError: if the name is unknown; the message lists similar names.
+    """
     first, *_ = store.get_weights(name)
     score = first.score
     about = f"{score.metric} {score.value:g} on {score.data}" if score else "no published score"
     classes = get_meta(dataset_of(name)).classes
-    return Offer(name, name, f"{about}; licence {first.licence}", classes)
+    return ModelEntry(name, name, f"{about}; licence {first.licence}", classes)
 
 
-def offers_of_runs(files: Iterable[Path]) -> list[Offer]:
-    """Runs, each named as ``offer_of_run`` does, by the least folders that tell all apart."""
+def entries_of_runs(files: Iterable[Path]) -> list[ModelEntry]:
+    """Return the entries of runs, named by as few folders as make the names distinct."""
     files = list(files)
-    for folders in (1, 2, 3):  # CHECKNAME, MODEL/CHECKNAME, DATASET/MODEL/CHECKNAME
-        offers = [offer_of_run(file, folders) for file in files]
-        if len({offer.name for offer in offers}) == len(files):
+    for num_folders in (1, 2, 3):  # CHECKNAME, MODEL/CHECKNAME, DATASET/MODEL/CHECKNAME
+        entries = [entry_of_run(file, num_folders) for file in files]
+        if len({entry.name for entry in entries}) == len(files):
             break
-    return offers
+    return entries
 
 
-def offer_of_run(file: Path, folders: int = 1) -> Offer:
-    """The weights of a run, by their file or their folder, named after the last ``folders``.
+def entry_of_run(file: Path, num_folders: int = 1) -> ModelEntry:
+    """Return the entry of a run.
 
-    Raises FileNotFoundError where no weights, or no configuration beside them, are there.
+    Args:
+        file: the weights file or the folder of the run.
+        num_folders: the number of parent folders in the name.
+
+    Raises:
+        FileNotFoundError: if the weights or the configuration next to them do not exist.
     """
     file = weights_of(file) or file
     for needed in (file, file.with_name(CONFIG)):
         if not needed.is_file():
             raise FileNotFoundError(
-                f"{needed}: no such file; --resume names a run's weights, such as "
-                "runs/pascal_aug/fcn/mycheckpoint/checkpoint.params, which lie beside its "
-                f"{CONFIG}"
+                f"{needed}: no such file; --resume expects the weights of a run, such as "
+                f"runs/pascal_aug/fcn/mycheckpoint/checkpoint.params, with {CONFIG} in the same "
+                "folder"
             )
-    run = "/".join(file.resolve().parent.parts[-folders:])
-    return Offer(run if file.name == WEIGHTS else f"{run}/{file.stem}", file, f"your own: {file}")
+    run = "/".join(file.resolve().parent.parts[-num_folders:])
+    name = run if file.name == WEIGHTS else f"{run}/{file.stem}"
+    return ModelEntry(name, file, f"your own: {file}")
 
 
 def _has_file(name: str, folder: Path) -> bool:

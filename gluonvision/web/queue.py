@@ -1,7 +1,7 @@
-"""One picture at a time: a single thread segments, a bounded number of requests waits for it.
+"""Segment one image at a time: one thread for all models, and a bounded number of requests.
 
-A device does not finish sooner for being asked twice at once, and memory would double. So there is
-one thread for all models, which also loads those that are not loaded before it starts.
+Two images at a time would not finish sooner on one device, but would double the memory. The same
+thread loads the models.
 """
 
 import asyncio
@@ -14,30 +14,31 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
-from gluonvision.web.errors import Refused
+from gluonvision.web.errors import RequestError
 
 Result = TypeVar("Result")
 
 
 class Queue:
-    """Places for ``places`` requests, from their upload to their answer, and the thread they share.
+    """A bounded number of requests that share one thread; for use on one event loop.
 
-    To be used on one event loop; ``close`` ends the thread.
+    Args:
+        max_requests: the number of requests at a time, from upload to answer.
     """
 
-    def __init__(self, places: int):
-        self._free = self._places = places
+    def __init__(self, max_requests: int) -> None:
+        self._free = self._max_requests = max_requests
         self._thread = ThreadPoolExecutor(1, "segmentation")
-        self._seconds = 1.0
+        self._mean_seconds = 1.0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place; Refused (503, with Retry-After) where all are taken."""
+    def reserve(self) -> Iterator[None]:
+        """Hold a place in the queue; raise RequestError (503, with Retry-After) if it is full."""
         if not self._free:
-            raise Refused(
+            raise RequestError(
                 503,
-                f"The server is busy: {self._places} pictures are before this one. Try again soon.",
-                {"Retry-After": str(self._patience())},
+                f"The server is busy: {self._max_requests} images are waiting. Try again soon.",
+                {"Retry-After": str(self._retry_after())},
             )
         self._free -= 1
         try:
@@ -46,40 +47,40 @@ class Queue:
             self._free += 1
 
     async def run(self, request: Request, work: Callable[[], Result]) -> Result | None:
-        """What ``work`` returns, called on the thread when it is its turn.
+        """Call ``work`` on the thread and return its result.
 
-        None, and no call where it has not begun, if the client has gone away.
+        If the client disconnects before its turn, ``work`` is not called and the result is None.
         """
         call = self._thread.submit(self._timed, work)
         turn = asyncio.wrap_future(call)
-        gone = asyncio.ensure_future(_gone(request))
-        either: tuple[asyncio.Future, ...] = (turn, gone)
+        disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
+        either: tuple[asyncio.Future, ...] = (turn, disconnected)
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            # One that has begun keeps its place while it keeps the thread.
+            # Work that has started keeps its place, because it keeps the thread.
             return None if not turn.done() and call.cancel() else await turn
         finally:
-            gone.cancel()
+            disconnected.cancel()
 
     def close(self) -> None:
-        """Drop what waits, and end the thread when its picture is done."""
+        """Drop the waiting requests, and end the thread after its current image."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _timed(self, work: Callable[[], Result]) -> Result:
-        begin = time.perf_counter()
+        start = time.perf_counter()
         try:
             return work()
         finally:
-            # Half of it is the latest: a change of model or size shows soon.
-            self._seconds = (self._seconds + time.perf_counter() - begin) / 2
+            # The latest image counts half, so that a new model or size shows soon.
+            self._mean_seconds = (self._mean_seconds + time.perf_counter() - start) / 2
 
-    def _patience(self) -> int:
-        """Seconds until a place is free, roughly: when the picture under way is done."""
-        return max(1, math.ceil(self._seconds))
+    def _retry_after(self) -> int:
+        """Estimate the seconds until the current image is done."""
+        return max(1, math.ceil(self._mean_seconds))
 
 
-async def _gone(request: Request) -> None:
-    """Return when the client has closed the connection; its body must have been read."""
+async def _wait_for_disconnect(request: Request) -> None:
+    """Return when the client has closed the connection; call this after reading the body."""
     with suppress(Exception):
         while (await request.receive())["type"] != "http.disconnect":
             pass

@@ -1,4 +1,4 @@
-"""Start the application on an address, and say where it is."""
+"""Serve the application at an address."""
 
 import errno
 import socket
@@ -13,7 +13,7 @@ from gluonvision.web.limits import Limits
 from gluonvision.web.models import Models
 
 _IDLE_SECONDS = 5
-_MOST_CONNECTIONS = 200
+_MAX_CONNECTIONS = 200
 
 
 def serve(
@@ -26,25 +26,32 @@ def serve(
 ) -> None:
     """Answer requests until the process is interrupted.
 
-    ``port`` 0 takes any that is free. ``allowed_hosts``: names that the server answers to beside
-    the loopback ones; bound to another address than a loopback one, and without any given, it
-    answers to all. ``ready`` is called with the page's address when it can be reached.
+    Args:
+        models: the models that users can choose.
+        limits: the limits on uploads and load.
+        host: address to listen at; the default is reachable from this machine only.
+        port: port to listen at; 0 takes any free port.
+        allowed_hosts: host names that the server answers to, in addition to the loopback names.
+            Without any, a server at another than a loopback address answers to all names.
+        ready: called with the address of the page when the page is reachable.
 
-    Raises OSError, saying what to do, where the address cannot be had.
+    Raises:
+        OSError: if the server cannot listen at the address; the message says what to do.
     """
     allowed_hosts = list(allowed_hosts)
     hosts = allowed_hosts if allowed_hosts or is_loopback(host) else None
     with listen(host, port) as listening:
-        models.get(models.default)  # what is wrong with it shows now, and the first answer is quick
+        # Load the default model now: errors show at once, and the first answer is fast.
+        models.get(models.default)
         ready(_address(listening))
         make_server(create_app(models, limits, hosts)).run([listening])
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
-    """A server of the application, of one process, with bounded connections and headers."""
+    """Return a single-process server with a bounded number of connections."""
     config = uvicorn.Config(
         app,
-        # What else is installed decides nothing.
+        # Fixed, so that other installed packages do not change the server.
         http="h11",
         ws="none",
         loop="asyncio",
@@ -53,29 +60,32 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
         server_header=False,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_IDLE_SECONDS,
-        limit_concurrency=_MOST_CONNECTIONS,
+        limit_concurrency=_MAX_CONNECTIONS,
     )
     return uvicorn.Server(config)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound and listens, so that nobody else takes its port; OSError if taken."""
+    """Return a listening socket, which reserves the port; raise OSError if that fails."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        raise OSError(_mend(host, port, error)) from error
+        raise OSError(_listen_message(host, port, error)) from error
 
 
-def _mend(host: str, port: int, error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    if number == errno.EADDRINUSE:
+def _listen_message(host: str, port: int, error: Exception) -> str:
+    code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
         return (
-            f"port {port} of {host} is taken; choose another by --port, or any free one: --port 0"
+            f"port {port} of {host} is in use; choose another with --port, or any free port with "
+            "--port 0"
         )
-    if number == errno.EACCES:
-        return f"port {port} may not be used by you; ports from 1024 on may, such as --port 8000"
-    return f"cannot listen at {host}, port {port} ({error}); --host is an address of this machine"
+    if code == errno.EACCES:
+        return f"you may not use port {port}; choose a port from 1024 on, such as --port 8000"
+    return (
+        f"cannot listen at {host}, port {port} ({error}); --host must be an address of this machine"
+    )
 
 
 def _address(listening: socket.socket) -> str:

@@ -1,4 +1,4 @@
-"""From the bytes of an upload to a picture: every way to be wrong has a status and a sentence."""
+"""Read and decode uploads; every failure has a status and a message for the user."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -9,18 +9,21 @@ from PIL import Image
 from starlette.requests import ClientDisconnect, Request
 
 from gluonvision.data.files.reading import orientation, picture_pixels
-from gluonvision.web.errors import Refused
+from gluonvision.web.errors import RequestError
 from gluonvision.web.limits import MEGA, Limits
 
-_WIDTH, _LENGTH = 322, 323  # the tags of a TIFF's tiles
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A decoded upload: ``pixels``, uint8 (H, W, 3), RGB, upright.
+class UploadedImage:
+    """A decoded upload.
 
-    ``browsers_show_it``: whether every browser shows the file as ``pixels`` are: few show TIFF, of
-    several frames they show all, and a turn by EXIF they agree on for JPEG alone.
+    Attributes:
+        pixels: uint8 (H, W, 3), RGB, upright.
+        browsers_show_it: whether every browser shows the file like ``pixels``. Few browsers show
+            TIFF, they play all frames of an animation, and they agree on the EXIF orientation of
+            JPEG files only.
     """
 
     pixels: np.ndarray
@@ -28,10 +31,11 @@ class Picture:
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """The request's body, of which never more than ``limits.upload`` bytes are held.
+    """Read the body of a request, holding at most ``limits.upload`` bytes.
 
-    Raises Refused: 413 at the first byte too many, or at once where the length is announced; 408
-    for one that does not end in time; 400 for an empty one; 499 where the client goes away.
+    Raises:
+        RequestError: 413 if it is too large, at once if its length is announced; 408 if it takes
+            too long; 400 if it is empty; 499 if the client disconnects.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limits.upload:
@@ -44,44 +48,46 @@ async def read_body(request: Request, limits: Limits) -> bytes:
                     raise _too_large(limits)
                 body += chunk
     except ClientDisconnect:
-        raise Refused(499, "The upload was given up.") from None
+        raise RequestError(499, "The client cancelled the upload.") from None
     if deadline.cancelled_caught:
-        raise Refused(408, f"The upload took more than {limits.upload_seconds:g} seconds.")
+        raise RequestError(408, f"The upload took longer than {limits.upload_seconds:g} seconds.")
     if not body:
-        raise Refused(400, "The file is empty. Send the picture's bytes as the request's body.")
+        raise RequestError(400, "The file is empty. Send the image as the body of the request.")
     return bytes(body)
 
 
-def decode(content: bytes, limits: Limits) -> Picture:
-    """The picture in an upload; its format is found out from the bytes alone.
+def decode_image(content: bytes, limits: Limits) -> UploadedImage:
+    """Decode an uploaded image; only its content decides the format.
 
-    Raises Refused: 413 for too many pixels, before they are decoded; 415 for what is no picture of
-    the formats allowed, is damaged, or is grey of more than 8 bits.
+    Raises:
+        RequestError: 413 if it has too many pixels, before decoding; 415 if it is damaged, grey
+            with more than 8 bits, or not an image of an accepted format.
     """
     try:
-        with Image.open(BytesIO(content), formats=limits.formats) as picture:
-            if _most_pixels(picture) > limits.pixels:
+        with Image.open(BytesIO(content), formats=limits.formats) as image:
+            if _num_pixels(image) > limits.pixels:
                 raise _too_many_pixels(limits)
-            shown = _browsers_show(picture)
-            picture.load()
-            return Picture(_pixels(picture), shown)
-    except Refused:
+            browsers_show_it = _browsers_show(image)
+            image.load()
+            return UploadedImage(_rgb_pixels(image), browsers_show_it)
+    except RequestError:
         raise
     except Image.DecompressionBombError:
         raise _too_many_pixels(limits) from None
     except Image.UnidentifiedImageError:
-        raise Refused(
-            415, f"This is no picture that can be read. Formats taken: {', '.join(limits.formats)}."
+        formats = ", ".join(limits.formats)
+        raise RequestError(
+            415, f"The file is not a supported image. Supported formats: {formats}."
         ) from None
     # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error ... for a broken file.
     except Exception as error:
-        raise Refused(
-            415, f"The picture is damaged or incomplete ({error}). Save it anew and try again."
+        raise RequestError(
+            415, f"The image is damaged or incomplete ({error}). Save it again and retry."
         ) from error
 
 
-def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
-    """A picture, uint8 (H, W, 3), with its longest side at most ``side`` pixels; as it is for 0."""
+def limit_side(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Scale an image uint8 (H, W, 3) so that its longest side is at most ``side``; 0: no limit."""
     height, width, _ = pixels.shape
     scale = side / max(height, width)
     if not side or scale >= 1:
@@ -90,35 +96,35 @@ def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
     return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2))
 
 
-def _most_pixels(picture: Image.Image) -> int:
-    """Of the picture, or of a tile: one of a TIFF's may be larger, and is decoded whole."""
-    tags = getattr(picture, "tag_v2", {})
-    return max(picture.width * picture.height, tags.get(_WIDTH, 0) * tags.get(_LENGTH, 0))
+def _num_pixels(image: Image.Image) -> int:
+    """Return the pixels to decode: a tile of a TIFF is decoded whole and may exceed the image."""
+    tags = getattr(image, "tag_v2", {})
+    return max(image.width * image.height, tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0))
 
 
-def _pixels(picture: Image.Image) -> np.ndarray:
+def _rgb_pixels(image: Image.Image) -> np.ndarray:
     try:
-        return picture_pixels(picture)
-    except ValueError as error:  # a kind of picture that says what to do with it
-        raise Refused(415, f"The picture cannot be used: it is {error}.") from error
+        return picture_pixels(image)
+    except ValueError as error:
+        raise RequestError(415, f"The image is not supported: it is {error}.") from error
 
 
-def _browsers_show(picture: Image.Image) -> bool:
-    turned = picture.format != "JPEG" and orientation(picture) != 1
-    return picture.format != "TIFF" and not getattr(picture, "is_animated", False) and not turned
+def _browsers_show(image: Image.Image) -> bool:
+    is_turned = image.format != "JPEG" and orientation(image) != 1
+    return image.format != "TIFF" and not getattr(image, "is_animated", False) and not is_turned
 
 
-def _too_large(limits: Limits) -> Refused:
-    return Refused(
+def _too_large(limits: Limits) -> RequestError:
+    return RequestError(
         413,
-        f"The file is larger than {limits.upload / MEGA:g} MB. Save it smaller, or start the "
-        "server with a greater --max-upload.",
+        f"The file is larger than {limits.upload / MEGA:g} MB. Upload a smaller file, or start the "
+        "server with a higher --max-upload.",
     )
 
 
-def _too_many_pixels(limits: Limits) -> Refused:
-    return Refused(
+def _too_many_pixels(limits: Limits) -> RequestError:
+    return RequestError(
         413,
-        f"The picture has more than {limits.pixels / MEGA:g} megapixels. Scale it down, or start "
-        "the server with a greater --max-pixels.",
+        f"The image has more than {limits.pixels / MEGA:g} megapixels. Scale it down, or start the "
+        "server with a higher --max-pixels.",
     )

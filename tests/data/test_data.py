@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from png_files import png_of
 
 from gluonvision.data import (
     SegmentationDataset,
@@ -386,15 +387,6 @@ class TestSynthetic:
     def test_one_image_makes_no_two_splits(self, tmp_path):
         with pytest.raises(ValueError, match="expected at least 2"):
             make_voc_like(tmp_path, num_images=1)
-
-
-def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG file of these chunks, and of its end."""
-    parts = [b"\x89PNG\r\n\x1a\n"]
-    for kind, data in (*chunks, (b"IEND", b"")):
-        checked = kind + data
-        parts += [struct.pack(">I", len(data)), checked, struct.pack(">I", zlib.crc32(checked))]
-    return b"".join(parts)
 
 
 def _python(code: str) -> str:

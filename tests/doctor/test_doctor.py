@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from miniatures import make_ade20k, make_camvid, make_cityscapes, make_coco, make_sbd, save_mat
 from PIL import Image
-from test_data import png_of
+from png_files import png_of
 
 from gluonvision.__main__ import main
 from gluonvision.data import VOCSegmentationDataset, get_segmentation_dataset
@@ -67,7 +67,7 @@ def missing_mask(folder):
 
 
 def text_as_image(folder):
-    image(folder, 2).write_text("<html>404</html>")
+    image(folder, 2).write_text("<html>404</html>", encoding="utf-8")
     return image(folder, 2)
 
 
@@ -245,7 +245,8 @@ def test_one_fault_is_found_with_its_file(folder, code, severity, plant):
     finding = found(report)[code]
     assert (finding.severity, finding.count) == (severity, 1)
     assert [example.file for example in finding.files] == [file]
-    assert finding.mend and report.has_errors == (severity == "error")
+    assert finding.fix and finding.mend == finding.fix
+    assert report.has_errors == (severity == "error")
     # And nothing else is said, but what the classes that are left imply.
     implied = {"absent-class", "untrained-class", "lossy-mask", "wrong-values"}
     assert found(report).keys() - implied <= {code}
@@ -271,7 +272,7 @@ def test_all_faults_are_found_together(tmp_path):
         "exif-unsure": tagged(folder, 14, 2),
         "mask-without-image": lonely_mask(folder),
     }
-    assert len((lists / "train.txt").read_text().split()) == 20
+    assert len((lists / "train.txt").read_text(encoding="utf-8").split()) == 20
     findings = found(examine("pascal_voc", folder))
     for code, file in planted.items():
         assert (findings[code].count, findings[code].files[0].file) == (1, file), code
@@ -315,7 +316,7 @@ def test_labels_from_one_on_are_suspected(folder):
         array = values(folder, number)
         write_mask(folder, number, np.where(array == 255, 255, array + 1))
     report = examine("pascal_voc", folder)
-    assert "begin at 1" in found(report)["off-by-one"].message
+    assert "start at 1" in found(report)["off-by-one"].message
     last = values(folder, 0)
     last[:3] = 21
     write_mask(folder, 0, last)
@@ -365,11 +366,11 @@ def test_duplicates_say_how_alike_they_are(folder):
         e.detail for e in found(examine("pascal_voc", folder))["duplicate-across-splits"].files
     ]
     assert details == [
-        "the same file as train's 2012_000000.jpg",
-        "pixel for pixel as train's 2012_000001.jpg",
+        "identical to 2012_000000.jpg of train",
+        "same pixels as 2012_000001.jpg of train",
     ]
     overlap = found(examine("pascal_voc", folder, ["val", "trainval"]))
-    assert overlap["duplicate-across-splits"].files[0].detail == "listed in val too"
+    assert overlap["duplicate-across-splits"].files[0].detail == "also listed in val"
 
 
 def test_a_class_that_is_only_in_val(folder):
@@ -387,7 +388,7 @@ def make_folder(root, names, masks, **facts):
         noise = np.random.default_rng(number).integers(0, 256, (*picture.shape[:2], 3), np.uint8)
         Image.fromarray(noise).save(root / "images" / f"{number}.png")
         Image.fromarray(picture.astype(np.uint8)).save(root / "masks" / f"{number}.png")
-    (root / "dataset.json").write_text(json.dumps({"names": names, **facts}))
+    (root / "dataset.json").write_text(json.dumps({"names": names, **facts}), encoding="utf-8")
     return root
 
 
@@ -416,7 +417,7 @@ def test_masks_of_colours(tmp_path):
 
 def test_what_only_the_whole_command_can_be_wrong_about(folder, tmp_path, capsys):
     assert main(["doctor", "--dataset", "pascal_voc", "--root", str(folder)]) == 0
-    assert "Verdict: 1 note." in capsys.readouterr().out
+    assert "Result: 1 note." in capsys.readouterr().out
     wrong_value(folder)
     assert main(["doctor", "--dataset", "pascal_voc", "--data-folder", str(folder)]) == 1
     for arguments in (
@@ -474,7 +475,8 @@ def test_hostile_class_names_are_escaped(tmp_path):
 def test_the_page_needs_nothing_else(folder, tmp_path):
     wrong_value(folder)
     truncate(image(folder, 0))
-    text = write_html(examine("pascal_voc", folder), tmp_path / "page.html").read_text()
+    file = write_html(examine("pascal_voc", folder), tmp_path / "page.html")
+    text = file.read_text(encoding="utf-8")
     sources = [part.split('"')[0] for part in text.split('src="')[1:]]
     assert len(sources) >= 4 and all(s.startswith("data:image/jpeg;base64,") for s in sources)
     for outside in ("http:", "https:", "<script", "<link", "url(", "@import"):
@@ -487,7 +489,7 @@ def test_the_page_needs_nothing_else(folder, tmp_path):
 def test_an_interrupted_run_leaves_no_half_page(folder, tmp_path, monkeypatch, stage, capsys):
     target = tmp_path / "pages" / "page.html"
     target.parent.mkdir()
-    target.write_text("before")
+    target.write_text("before", encoding="utf-8")
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -502,7 +504,8 @@ def test_an_interrupted_run_leaves_no_half_page(folder, tmp_path, monkeypatch, s
     )
     arguments = ["--dataset", "pascal_voc", "--root", str(folder), "--html", str(target)]
     assert main(["doctor", *arguments]) == 130
-    assert target.read_text() == "before" and list(target.parent.iterdir()) == [target]
+    assert target.read_text(encoding="utf-8") == "before"
+    assert list(target.parent.iterdir()) == [target]
 
 
 def peak_bytes(root):
@@ -517,11 +520,11 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
     small, large = 20, 200
     folder = make_voc_like(tmp_path / "set", small, (120, 160))
     lists = folder / "ImageSets" / "Segmentation"
-    names = (lists / "train.txt").read_text().split()
+    names = (lists / "train.txt").read_text(encoding="utf-8").split()
     peak_bytes(folder)
     before = peak_bytes(folder)
     # The same few files, listed often: no time is lost in drawing more.
-    (lists / "train.txt").write_text("\n".join(names * (large // small)))
+    (lists / "train.txt").write_text("\n".join(names * (large // small)), encoding="utf-8")
     growth = peak_bytes(folder) - before
     added = len(names) * (large // small) - len(names)
     # A pixel array kept would be 57,600 bytes a file; names, paths and digests are within 2,000.

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gluonvision import backend
 from gluonvision.data import get_segmentation_dataset
-from gluonvision.evaluation.run import Evaluation, evaluation_of_model
+from gluonvision.evaluation.job import Evaluation, evaluation_of_model
 from gluonvision.metrics import SegmentationMetric
 from gluonvision.model_zoo import get_segmentation_model
 from gluonvision.segmentation import predict

@@ -201,8 +201,8 @@ def test_a_graph_of_the_loss_is_whole():
     [
         ((2, 8, 8), 255, "label values -1 to 255: expected 0 to 4"),
         ((2, 8, 8), -100, "label values -100 to -1"),
-        ((1, 8, 8), -1, r"label \(1, 8, 8\) for scores"),
-        ((2, 1, 8, 8), -1, r"label \(2, 1, 8, 8\) for scores"),
+        ((1, 8, 8), -1, r"label \(1, 8, 8\) for logits"),
+        ((2, 1, 8, 8), -1, r"label \(2, 1, 8, 8\) for logits"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(name, is_coarse, shape, value, told):

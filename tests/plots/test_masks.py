@@ -198,10 +198,10 @@ class TestOverlay:
     @pytest.mark.parametrize(
         "wrong, message",
         [
-            ({"mask": np.zeros((3, 4), int)}, "expected one size"),
+            ({"mask": np.zeros((3, 4), int)}, "expected the same"),
             ({"image": np.zeros((60, 80, 3), np.float32)}, r"float32 \(60, 80, 3\)"),
             ({"image": np.zeros((3, 60, 80), np.uint8)}, r"\(3, 60, 80\)"),
-            ({"alpha": 1.5}, "alpha 1.5"),
+            ({"alpha": 1.5}, "alpha is 1.5"),
         ],
     )
     def test_wrong_arguments(self, wrong, message):

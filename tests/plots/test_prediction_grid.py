@@ -1,4 +1,4 @@
-"""The sheet of predictions: each panel's pixels, the legend, sizes, and what is refused."""
+"""The grid of predictions: each panel's pixels, the legend, sizes, and what is refused."""
 
 import os
 
@@ -9,7 +9,7 @@ from PIL import Image
 from gluonvision.data import read_image, read_mask
 from gluonvision.data.meta import get_meta
 from gluonvision.plots import prediction_grid
-from gluonvision.plots.prediction_grid import IGNORED, WRONG, draw_predictions
+from gluonvision.plots.prediction_grid import IGNORED_COLOUR, WRONG_COLOUR, draw_predictions
 
 COLOUR = (10, 200, 30)
 GAP, SCALE = 8, 4
@@ -19,13 +19,13 @@ PALETTE = get_meta("pascal_voc").palette
 
 @pytest.fixture
 def draw(tmp_path):
-    """Draws samples of VOC; the sheet's pixels."""
+    """Draws samples of VOC; the grid's pixels."""
 
     def drawn(samples, dataset="pascal_voc"):
-        draw_predictions(samples, dataset, tmp_path / "sheet.png")
-        with Image.open(tmp_path / "sheet.png") as sheet:
-            assert (sheet.format, sheet.mode) == ("PNG", "RGB")
-            return np.array(sheet)
+        draw_predictions(samples, dataset, tmp_path / "grid.png")
+        with Image.open(tmp_path / "grid.png") as grid:
+            assert (grid.format, grid.mode) == ("PNG", "RGB")
+            return np.array(grid)
 
     return drawn
 
@@ -54,9 +54,9 @@ def sample(height=60, width=80):
     return np.full((height, width, 3), COLOUR, np.uint8), label, prediction
 
 
-def panels(sheet, samples=1):
+def panels(grid, samples=1):
     """The four panels of each sample, cut out by where the image's colour is."""
-    rows, columns = np.nonzero((sheet == COLOUR).all(axis=-1))
+    rows, columns = np.nonzero((grid == COLOUR).all(axis=-1))
     left, width = columns.min(), np.ptp(columns) + 1
     occupied = np.unique(rows)
     tops = [row for row in occupied if row - 1 not in occupied]
@@ -64,7 +64,7 @@ def panels(sheet, samples=1):
     assert len(tops) == samples
     return [
         [
-            sheet[top : top + height, left + i * (width + GAP) :][:, :width].astype(int)
+            grid[top : top + height, left + i * (width + GAP) :][:, :width].astype(int)
             for i in range(4)
         ]
         for top in tops
@@ -84,22 +84,22 @@ class TestPanels:
         image, label, prediction = sample()
         ((_, _, _, errors),) = panels(draw([(image, label, prediction)]))
         wrong = enlarged((label >= 0) & (label != prediction))
-        assert wrong.any() and np.array_equal(is_colour(errors, WRONG), wrong)
+        assert wrong.any() and np.array_equal(is_colour(errors, WRONG_COLOUR), wrong)
 
     def test_ignored_is_grey_whatever_was_predicted(self, draw):
         image, label, prediction = sample()
         ((_, _, _, errors),) = panels(draw([(image, label, prediction)]))
-        assert np.array_equal(is_colour(errors, IGNORED), enlarged(label < 0))
+        assert np.array_equal(is_colour(errors, IGNORED_COLOUR), enlarged(label < 0))
 
     def test_what_is_right_is_the_image_grey_and_pale(self, draw):
         image, label, _ = sample()
         image[25:30], image[30:] = 0, 255
-        sheet = draw([(image, label, label)])
+        grid = draw([(image, label, label)])
         # Cut by hand: the image is not of one colour.
-        errors = sheet[42:, 16 + 3 * (320 + GAP) :][: 60 * SCALE, :320].astype(int)
+        errors = grid[42:, 16 + 3 * (320 + GAP) :][: 60 * SCALE, :320].astype(int)
         assert (np.ptp(errors, axis=-1) == 0).all()
         dark, light = errors[27 * SCALE, 100, 0], errors[50 * SCALE, 100, 0]
-        assert IGNORED[0] + 30 < dark < light == 255
+        assert IGNORED_COLOUR[0] + 30 < dark < light == 255
 
     def test_masks_have_the_data_sets_colours(self, draw):
         image, label, prediction = sample()
@@ -112,8 +112,8 @@ class TestPanels:
     def test_a_row_for_each_sample_in_order(self, draw):
         image, label, prediction = sample()
         first, second = panels(draw([(image, label, label), (image, label, prediction)]), 2)
-        assert not is_colour(first[3], WRONG).any()
-        assert is_colour(second[3], WRONG).any()
+        assert not is_colour(first[3], WRONG_COLOUR).any()
+        assert is_colour(second[3], WRONG_COLOUR).any()
 
     def test_labels_of_255_are_ignored_and_pillow_images_taken(self, draw):
         image, label, prediction = sample()
@@ -139,9 +139,9 @@ class TestLegends:
             (voc.ignored_colour, "not labelled"),
         ]
 
-    def test_the_legend_is_on_the_sheet(self, draw):
-        sheet = draw([sample()])
-        below = sheet[-30:]
+    def test_the_legend_is_on_the_grid(self, draw):
+        grid = draw([sample()])
+        below = grid[-30:]
         assert is_colour(below, PALETTE[DOG]).sum() > 100
         assert not is_colour(below, PALETTE[1]).any()
 
@@ -149,25 +149,25 @@ class TestLegends:
         image, label, prediction = sample()
         draw([(image, label, prediction), (image, label, label)])
         # 400 of the person and 50 of the dog are wrong, of 4000 labelled; 800 of 4800 are not.
-        assert legends[0] == [(WRONG, "11.2 % wrong"), (IGNORED, "16.7 % ignored")]
-        assert legends[1] == [(WRONG, "0.0 % wrong"), (IGNORED, "16.7 % ignored")]
+        assert legends[0] == [(WRONG_COLOUR, "11.2 % wrong"), (IGNORED_COLOUR, "16.7 % ignored")]
+        assert legends[1] == [(WRONG_COLOUR, "0.0 % wrong"), (IGNORED_COLOUR, "16.7 % ignored")]
 
     def test_nothing_ignored(self, draw, legends):
         image, label, _ = sample()
         draw([(image, np.abs(label), np.abs(label))])
-        assert legends[0] == [(WRONG, "0.0 % wrong")]
+        assert legends[0] == [(WRONG_COLOUR, "0.0 % wrong")]
         assert "not labelled" not in [text for _, text in legends[1]]
 
     def test_nothing_labelled(self, draw, legends):
         image, label, prediction = sample()
-        sheet = draw([(image, np.full_like(label, -1), prediction)])
-        assert legends[0] == [(IGNORED, "nothing is labelled")]
-        assert not is_colour(sheet, WRONG).any()
+        grid = draw([(image, np.full_like(label, -1), prediction)])
+        assert legends[0] == [(IGNORED_COLOUR, "no labelled pixels")]
+        assert not is_colour(grid, WRONG_COLOUR).any()
 
-    def test_150_classes_stay_on_the_sheet(self, draw):
+    def test_150_classes_stay_on_the_grid(self, draw):
         labels = np.arange(150).reshape(10, 15).repeat(20, axis=0).repeat(20, axis=1)
-        sheet = draw([(np.zeros((200, 300, 3), np.uint8), labels, labels)], "ade20k")
-        assert sheet.shape[1] == 1256 and (sheet[:, -6:] == 255).all() and len(sheet) < 1000
+        grid = draw([(np.zeros((200, 300, 3), np.uint8), labels, labels)], "ade20k")
+        assert grid.shape[1] == 1256 and (grid[:, -6:] == 255).all() and len(grid) < 1000
 
 
 class TestSizes:
@@ -184,17 +184,17 @@ class TestSizes:
             (np.full((*size, 3), COLOUR, np.uint8), np.zeros(size, int), np.ones(size, int))
             for size in [(500, 334), (375, 500), (10, 10)] * 2 + [(1, 1)] * 2
         ]
-        sheet = draw(samples)
-        assert sheet.shape[1] == 1336 and len(sheet) < 8 * 350 + 100
+        grid = draw(samples)
+        assert grid.shape[1] == 1336 and len(grid) < 8 * 350 + 100
         # The panels of the widest do not touch: a gap of paper runs between the columns.
-        assert (sheet[45:-30, 16 + 320 : 16 + 320 + GAP] == 255).all()
+        assert (grid[45:-30, 16 + 320 : 16 + 320 + GAP] == 255).all()
 
     def test_thin_errors_outlast_the_shrinking(self, draw):
         label = np.zeros((1024, 2048), np.int32)
         prediction = label.copy()
         prediction[:, 1000] = DOG
-        sheet = draw([(np.zeros((1024, 2048, 3), np.uint8), label, prediction)]).astype(int)
-        errors = sheet[42 : 42 + 160, 16 + 3 * (320 + GAP) :][:, :320]
+        grid = draw([(np.zeros((1024, 2048, 3), np.uint8), label, prediction)]).astype(int)
+        errors = grid[42 : 42 + 160, 16 + 3 * (320 + GAP) :][:, :320]
         reddish = errors[..., 0] - errors[..., 1] > 5
         assert reddish.all(axis=0).sum() == 1 and reddish[:, 156].all()
 
@@ -202,14 +202,14 @@ class TestSizes:
 class TestRefused:
     @pytest.mark.parametrize("count", [0, 9])
     def test_numbers_of_samples(self, tmp_path, count):
-        with pytest.raises(ValueError, match=f"{count} samples: expected 1 to 8"):
-            draw_predictions([sample()] * count, "pascal_voc", tmp_path / "sheet.png")
+        with pytest.raises(ValueError, match=f"got {count} samples: expected 1 to 8"):
+            draw_predictions([sample()] * count, "pascal_voc", tmp_path / "grid.png")
 
     @pytest.mark.parametrize(
         "place, wrong, message",
         [
             (0, np.zeros((60, 80, 3), np.float32), "float32"),
-            (1, np.zeros((60, 81), int), r"\(60, 80\), label \(60, 81\).*expected one size"),
+            (1, np.zeros((60, 81), int), r"\(60, 80\), the label \(60, 81\).*expected the same"),
             (2, np.zeros((6, 60, 80)), "argmax"),
             (2, np.full((60, 80), 40), "40 to 40; pascal_voc has classes 0 to 20"),
         ],
@@ -218,11 +218,11 @@ class TestRefused:
         broken = list(sample())
         broken[place] = wrong
         with pytest.raises(ValueError, match=f"sample 1: .*{message}"):
-            draw_predictions([sample(), broken], "pascal_voc", tmp_path / "sheet.png")
+            draw_predictions([sample(), broken], "pascal_voc", tmp_path / "grid.png")
         assert os.listdir(tmp_path) == []
 
-    def test_a_sheet_that_fails_leaves_the_old_one(self, tmp_path, monkeypatch):
-        path = tmp_path / "sheet.png"
+    def test_a_grid_that_fails_leaves_the_old_one(self, tmp_path, monkeypatch):
+        path = tmp_path / "grid.png"
         path.write_bytes(b"the old one")
 
         def failing(picture, file, **_):
@@ -232,7 +232,7 @@ class TestRefused:
         monkeypatch.setattr(Image.Image, "save", failing)
         with pytest.raises(KeyboardInterrupt):
             draw_predictions([sample()], "pascal_voc", path)
-        assert path.read_bytes() == b"the old one" and os.listdir(tmp_path) == ["sheet.png"]
+        assert path.read_bytes() == b"the old one" and os.listdir(tmp_path) == ["grid.png"]
 
 
 def test_real_images(draw, shared_data):
@@ -242,5 +242,5 @@ def test_real_images(draw, shared_data):
         image = read_image(folder / "JPEGImages" / f"{name}.jpg")
         label = read_mask(folder / "SegmentationClass" / f"{name}.png", "pascal_voc")
         samples.append((image, label, np.maximum(np.roll(label, 9, axis=1), 0)))
-    sheet = draw(samples)
-    assert sheet.shape[1] <= 1336 and is_colour(sheet, WRONG).sum() > 2000
+    grid = draw(samples)
+    assert grid.shape[1] <= 1336 and is_colour(grid, WRONG_COLOUR).sum() > 2000

@@ -1,4 +1,4 @@
-"""The picture of a run: what it shows of any log, that it can be read, how it is written."""
+"""The curves of a run: what they show of any log, legible texts, and how the file is written."""
 
 import os
 import subprocess
@@ -51,7 +51,7 @@ def whole_run(dataset, absent=()):
 
 @pytest.fixture
 def draw(tmp_path, monkeypatch):
-    """Draws records; the figure that was written, and the picture that came of it."""
+    """Draws records; returns the figure and its pixels."""
     figures = []
     save = Figure.savefig
 
@@ -128,9 +128,9 @@ def test_one_step_is_a_point_that_shows(draw):
 
 
 def test_what_is_not_there_yet_is_said(draw):
-    assert said(draw([])[0]).count("no step yet") == 3
+    assert said(draw([])[0]).count("no steps yet") == 3
     assert "no validation yet" in said(draw([step(0)])[0])
-    assert "nothing to judge by" in said(draw([epoch(0, {"a": None}, None, None)])[0])
+    assert "no labelled pixels" in said(draw([epoch(0, {"a": None}, None, None)])[0])
 
 
 def test_lost_steps_are_counted(draw):
@@ -160,7 +160,7 @@ def test_a_long_run_keeps_its_extremes_in_few_points(draw):
     assert (x[0], x[-1]) == (0, 49_999)
 
 
-def test_a_wild_step_does_not_press_the_rest_to_the_ground(draw):
+def test_outliers_are_clipped_so_that_the_curve_stays_readable(draw):
     losses = [500.0, *np.linspace(2, 1, 999)]
     axes = draw([step(i, loss) for i, loss in enumerate(losses)])[0].axes[0]
     smoothed = axes.lines[1].get_ydata()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from saved_runs import save_run
 
 from gluonvision import backend, model_zoo
 from gluonvision.__main__ import run_command
@@ -17,7 +18,7 @@ from gluonvision.commands import demo
 from gluonvision.prediction import large_windows
 from gluonvision.prediction.files import find_sources
 from gluonvision.prediction.video import OverlayVideo
-from gluonvision.runs.artifacts import load_run, save_run
+from gluonvision.runs.artifacts import load_run
 from gluonvision.segmentation import Predictor, TrainConfig, predict
 from gluonvision.utils.download import DownloadError
 

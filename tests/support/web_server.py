@@ -9,7 +9,7 @@ from PIL import Image
 
 from gluonvision.data.meta import Meta
 from gluonvision.prediction.predictor import Prediction
-from gluonvision.web import Models, Offer, create_app
+from gluonvision.web import ModelEntry, Models, create_app
 from gluonvision.web.server import listen, make_server
 
 # Of two classes of one colour, as ADE20K has them; and one that is not painted.
@@ -50,9 +50,11 @@ def paper_mask(image):
 
 
 def models(*names, load=None, **options):
-    """Offers of those names, by default one, each loaded as ``load`` (default: ``Paper``) says."""
-    offers = [Offer(name, name, f"about {name}", META.classes) for name in names or ("paper",)]
-    return Models(offers, load or (lambda source: Paper()), **options)
+    """Models of those names, by default one, each loaded by ``load`` (default: ``Paper``)."""
+    entries = [
+        ModelEntry(name, name, f"about {name}", META.classes) for name in names or ("paper",)
+    ]
+    return Models(entries, load or (lambda source: Paper()), **options)
 
 
 @contextlib.contextmanager

@@ -14,11 +14,11 @@ import torch
 
 from gluonvision import backend
 from gluonvision.backend import parameters_file
-from gluonvision.runs import factory
 from gluonvision.runs.run_folder import RunFolder
 from gluonvision.runs.run_log import read_log
 from gluonvision.segmentation import TrainConfig
-from gluonvision.training.loop import _Run
+from gluonvision.training import loop
+from gluonvision.training.job import prepare_job
 from gluonvision.training.stopping import StopRequest
 
 MAIN = Path(__file__).parents[2] / "scripts" / "segmentation" / "main.py"
@@ -49,13 +49,13 @@ def config(voc_like, tmp_path, monkeypatch):
     return TrainConfig(**OPTIONS, data_folder=str(voc_like))
 
 
-def train_in_float64_without_dropout(config):
+def train_in_float64_without_dropout(job):
     """In float32 rounding grows from step to step, and dropout differs between processes."""
-    backend.seed(config.seed)
+    backend.seed(job.config.seed)
     with pytest.MonkeyPatch.context() as patch:
-        build_model = factory.build_model
-        patch.setattr(factory, "build_model", lambda *args: _prepared(build_model(*args)))
-        run = _Run(config)
+        build_model = loop.build_model
+        patch.setattr(loop, "build_model", lambda *args: _prepared(build_model(*args)))
+        run = loop.TrainingRun(job)
     run.train(StopRequest())
     run.close()
 
@@ -69,8 +69,9 @@ def _prepared(net):
 
 
 def records(config, num_processes):
-    RunFolder(config).prepare(len(factory.training_data(config)))
-    backend.launch(train_in_float64_without_dropout, config, num_processes)
+    job = prepare_job(config, num_processes)
+    RunFolder(config).prepare(job.start, len(job.training))
+    backend.launch(train_in_float64_without_dropout, job, num_processes)
     return read_log(config.folder / "log.jsonl")
 
 

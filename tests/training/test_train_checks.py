@@ -15,8 +15,10 @@ from gluonvision import backend
 from gluonvision.model_zoo.weights import store
 from gluonvision.runs import checkpoint, factory
 from gluonvision.runs.run_folder import RunFolder
+from gluonvision.runs.start import Start
 from gluonvision.segmentation import TrainConfig, train
-from gluonvision.training.loop import _Run
+from gluonvision.training.job import prepare_job
+from gluonvision.training.loop import TrainingRun
 from gluonvision.utils.download import DownloadError
 from gluonvision.utils.progress import progress_bar
 
@@ -46,17 +48,17 @@ def config(voc_like, tmp_path, monkeypatch):
     ("options", "num_devices", "told"),
     [
         ({"output_stride": 12}, 1, r"output_stride=12: expected one of \(8, 16, 32\)"),
-        ({"start_epoch": 1, "epochs": 3}, 1, "start_epoch=1 .*none are named"),
-        ({"start_epoch": 1, "epochs": 3, "resume": "auto"}, 1, "start_epoch=1 .*none are named"),
+        ({"start_epoch": 1, "epochs": 3}, 1, "start_epoch=1 .*needs weights"),
+        ({"start_epoch": 1, "epochs": 3, "resume": "auto"}, 1, "start_epoch=1 .*needs weights"),
         ({"model": "pspnet", "batch_size": 1}, 1, "pspnet normalizes .*--batch-size"),
-        ({"model": "deeplabv3", "batch_size": 2}, 2, "one at a time .devices: 2"),
+        ({"model": "deeplabv3", "batch_size": 2}, 2, "each device one .devices: 2"),
         ({"model": "deeplab", "batch_size": 4, "accumulate": 4}, 1, "accumulate=4"),
-        ({"backbone_weights": "no.pth"}, 1, r"no\.pth: no such file"),
+        ({"backbone_weights": "no.pth"}, 1, r"no\.pth: no such weights file"),
     ],
 )
 def test_what_would_fail_in_the_processes_is_refused_before(config, options, num_devices, told):
     with pytest.raises((ValueError, OSError), match=told):
-        factory.check(dataclasses.replace(config, **options), num_devices)
+        prepare_job(dataclasses.replace(config, **options), num_devices)
 
 
 @pytest.mark.parametrize(
@@ -69,14 +71,15 @@ def test_what_would_fail_in_the_processes_is_refused_before(config, options, num
     ],
 )
 def test_what_works_is_not_refused(config, options, num_devices):
-    factory.check(dataclasses.replace(config, **options), num_devices)
+    prepare_job(dataclasses.replace(config, **options), num_devices)
 
 
 @pytest.mark.parametrize(("batch_size", "is_told"), [(2, False), (40, True)])
 def test_a_batch_that_the_images_do_not_fill_is_told(config, caplog, batch_size, is_told):
-    num_images = factory.check(dataclasses.replace(config, batch_size=batch_size), 1)
+    job = prepare_job(dataclasses.replace(config, batch_size=batch_size), 1)
+    num_images = len(job.training)
     assert 2 <= num_images < 40
-    assert (f"{num_images} training images" in caplog.text) == is_told
+    assert (f"split has {num_images} images" in caplog.text) == is_told
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../other", "a/.."])
@@ -103,19 +106,19 @@ def test_imagenet_weights_are_looked_for_before_processes_start(config, tmp_path
     missing = DownloadError("no mirror")
     monkeypatch.setattr(store, "find_weights", lambda name, root: (_ for _ in ()).throw(missing))
     with pytest.raises(DownloadError):
-        factory.check(config, 1)
+        prepare_job(config, 1)
     begun = tmp_path / "begun.params"
     begun.touch()
-    factory.check(dataclasses.replace(config, resume=str(begun)), 1)  # they replace ImageNet's
+    prepare_job(dataclasses.replace(config, resume=str(begun)), 1)  # they replace ImageNet's
 
 
 def test_a_run_goes_on_with_the_number_of_devices_named_or_left_out(config):
     train(config)
     again = dataclasses.replace(config, resume="auto", ngpus=1)
-    number = factory.check(again, 1)
-    RunFolder(again).prepare(number)
+    job = prepare_job(again, 1)
+    RunFolder(again).prepare(job.start, len(job.training))
     with pytest.raises(ValueError, match="ngpus: None, now 2"):
-        RunFolder(dataclasses.replace(again, ngpus=2)).prepare(number)
+        RunFolder(dataclasses.replace(again, ngpus=2)).prepare(job.start, len(job.training))
 
 
 def test_a_run_that_is_to_last_longer_is_told_how(config):
@@ -164,7 +167,7 @@ def test_a_run_on_other_data_is_refused_and_left_as_it_was(own, file, told):
     else:
         Path("data/classes.txt").write_text(file)
     for resume in ("auto", str(checkpoint.list_checkpoints(own.folder / "states")[0])):
-        with pytest.raises(ValueError, match=f"was begun with .*{told}; .*another --checkname"):
+        with pytest.raises(ValueError, match=f"was started with .*{told}; .*another --checkname"):
             train(dataclasses.replace(own, resume=resume))
     assert contents(own.folder) == before
 
@@ -173,9 +176,14 @@ def test_a_state_that_is_not_there_is_told_with_those_that_are(own):
     there = checkpoint.list_checkpoints(own.folder / "states")[-1].name
     absent = str(own.folder / "states/00000009-0123456789abcdef.safetensors")
     with pytest.raises(
-        FileNotFoundError, match=f"00000009.*no such state; .* there are: .*{there}"
+        FileNotFoundError, match=f"00000009.*no such checkpoint; .* holds: .*{there}"
     ):
         train(dataclasses.replace(own, resume=absent))
+
+
+def progress(config):
+    """The progress that a run starts with."""
+    return TrainingRun(prepare_job(config, 1)).progress
 
 
 def test_best_weights_of_after_a_state_are_set_aside_with_the_states(own):
@@ -184,10 +192,10 @@ def test_best_weights_of_after_a_state_are_set_aside_with_the_states(own):
     train(dataclasses.replace(own, resume="auto"))
     assert not best.with_name("best.params.superseded").exists()
     other = dataclasses.replace(own, resume=str(last), checkname="other")
-    assert _Run(other).progress.best_step == -1
-    assert _Run(dataclasses.replace(own, resume="auto")).progress.best_step == 4
+    assert progress(other).best_step == -1
+    assert progress(dataclasses.replace(own, resume="auto")).best_step == 4
     earlier = checkpoint.list_checkpoints(own.folder / "states")[-2]
-    RunFolder(dataclasses.replace(own, resume=str(earlier))).prepare(4)
+    RunFolder(own).prepare(Start(checkpoint=earlier), 4)
     assert not best.exists()
     assert best.with_name("best.params.superseded").read_bytes() == before
 
@@ -198,7 +206,7 @@ def test_what_a_kill_left_does_not_stand_in_the_way(config):
     for path in (*begun, others):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    RunFolder(config).prepare(4)
+    RunFolder(config).prepare(Start(), 4)
     assert not begun[0].parent.exists() and not begun[1].exists() and others.exists()
 
 

@@ -34,18 +34,18 @@ from gluonvision.model_zoo.weights import store
 from gluonvision.segmentation import Predictor
 from gluonvision.web import (
     Limits,
+    ModelEntry,
     Models,
-    Offer,
+    entries_of_runs,
+    entry_of_model,
+    entry_of_run,
     models_on_disk,
-    offer_of,
-    offer_of_run,
-    offers_of_runs,
 )
-from gluonvision.web.errors import Refused
+from gluonvision.web.errors import RequestError
 from gluonvision.web.guard import is_loopback
 from gluonvision.web.queue import Queue
 from gluonvision.web.server import listen, serve
-from gluonvision.web.uploads import decode, read_body
+from gluonvision.web.uploads import decode_image, read_body
 
 OWN = "deeplabv3plus_mobilenet_v2_camvid"
 SMALL = Limits(upload=30_000, pixels=40_000, side=100)
@@ -179,7 +179,7 @@ def test_what_browsers_show_otherwise_comes_back_as_a_preview(port, file, size, 
 
 def test_the_frames_of_a_film_are_not_counted(monkeypatch):
     monkeypatch.setattr(GifImagePlugin.GifImageFile, "n_frames", property(lambda _: 1 / 0))
-    assert not decode(two_frames(), SMALL).browsers_show_it
+    assert not decode_image(two_frames(), SMALL).browsers_show_it
 
 
 def bomb():
@@ -204,8 +204,8 @@ def one_tile(side):
 
 
 BAD = {
-    "text": (b"<html>no picture</html>", 415, "no picture"),
-    "script": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "no picture"),
+    "text": (b"<html>no picture</html>", 415, "not a supported image"),
+    "script": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "not a supported image"),
     "empty": (b"", 400, "empty"),
     "truncated": (encoded(three_fields(190, 190), "JPEG")[:1500], 415, "damaged"),
     "deep": (encoded(Image.new("I;16", (9, 9))), 415, "more than 8 bits"),
@@ -230,7 +230,7 @@ def test_a_file_may_have_all_that_is_allowed(port):
 def test_only_the_formats_allowed():
     with running(models(), Limits(formats=("PNG",))) as port:
         assert ask(port, body=encoded(three_fields()))[0] == 200
-        refused(port, 415, "taken: PNG.", body=encoded(three_fields(), "JPEG"))
+        refused(port, 415, "formats: PNG.", body=encoded(three_fields(), "JPEG"))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_only_the_formats_allowed():
         ("/api/segment?model=paperr", 404, "Choose one of: paper."),
         ("/api/segment?model=../../../etc/passwd", 404, "Choose one of: paper."),
         ("/api/segment?output=exe", 400, "json, mask, overlay"),
-        ("/api/nothing", 404, "nothing at this address"),
+        ("/api/nothing", 404, "does not exist"),
     ],
 )
 def test_wrong_addresses(port, path, status, words):
@@ -286,7 +286,7 @@ def test_an_upload_that_is_given_up_is_no_fault_of_the_server():
     async def receive():
         return {"type": "http.disconnect"}
 
-    with pytest.raises(Refused, match="given up") as refusal:
+    with pytest.raises(RequestError, match="cancelled") as refusal:
         asyncio.run(read_body(Request({"type": "http", "headers": []}, receive), SMALL))
     assert refusal.value.status == 499
 
@@ -359,8 +359,10 @@ def test_every_answer_has_the_headers_that_browsers_heed(port):
 def test_the_page_asks_nothing_of_others_and_has_no_inline_code():
     for file in STATIC.iterdir():
         if file.name.endswith((".html", ".css", ".js")):
-            assert not re.search(r"https?://|//\w+\.\w|@import|url\((?!#)", file.read_text())
-    page = (STATIC / "index.html").read_text()
+            assert not re.search(
+                r"https?://|//\w+\.\w|@import|url\((?!#)", file.read_text(encoding="utf-8")
+            )
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
     assert re.findall(r"<script[^>]*>", page) == ['<script type="module" src="app.js">']
     assert not re.search(r"\son\w+=|\sstyle=|<style", page)
 
@@ -462,21 +464,21 @@ def test_a_bounded_number_of_models_is_held():
     assert [held.get(name) for name in "abacab"] == list("abacab")
     assert loaded == list("abcb")  # c took the place of b, which was used longer ago than a
     assert held.default == "a"
-    with pytest.raises(Refused, match="Choose one of: a, b, c"):
+    with pytest.raises(RequestError, match="Choose one of: a, b, c"):
         held.find("d")
 
 
 def test_models_that_cannot_be_offered(tmp_path):
-    with pytest.raises(ValueError, match="a, a: expected at least one, each name once"):
+    with pytest.raises(ValueError, match="got a, a, expected at least one, each name once"):
         models("a", "a")
-    with pytest.raises(ValueError, match="none: expected"):
+    with pytest.raises(ValueError, match="got none, expected"):
         Models([], load=None)
-    with pytest.raises(ValueError, match="keep 0"):
+    with pytest.raises(ValueError, match="keep is 0"):
         models(keep=0)
     with pytest.raises(ValueError, match="fcn_resnet101_voc"):
-        offer_of("fcn_resnet101_vok")
-    with pytest.raises(FileNotFoundError, match="names a run's weights"):
-        offer_of_run(tmp_path / "checkpoint.params")
+        entry_of_model("fcn_resnet101_vok")
+    with pytest.raises(FileNotFoundError, match="expects the weights of a run"):
+        entry_of_run(tmp_path / "checkpoint.params")
 
 
 def test_a_run_is_called_by_its_folder(tmp_path):
@@ -484,9 +486,9 @@ def test_a_run_is_called_by_its_folder(tmp_path):
     run.mkdir()
     for name in ("checkpoint.params", "best.params", "config.json"):
         (run / name).touch()
-    assert offer_of_run(run).name == offer_of_run(run / "checkpoint.params").name == "mine"
-    assert offer_of_run(run).source == run / "checkpoint.params"
-    assert offer_of_run(run / "best.params").name == "mine/best"
+    assert entry_of_run(run).name == entry_of_run(run / "checkpoint.params").name == "mine"
+    assert entry_of_run(run).source == run / "checkpoint.params"
+    assert entry_of_run(run / "best.params").name == "mine/best"
 
 
 def test_runs_of_one_name_are_called_by_more_folders(tmp_path):
@@ -497,35 +499,35 @@ def test_runs_of_one_name_are_called_by_more_folders(tmp_path):
             (run / name).touch()
 
     def names(some):
-        return [offer.name for offer in offers_of_runs(some)]
+        return [entry.name for entry in entries_of_runs(some)]
 
     assert names(runs[:1]) == ["default"]
     assert names(runs[:2]) == ["fcn/default", "psp/default"]
     assert names(runs) == ["a/fcn/default", "a/psp/default", "b/psp/default"]
     with pytest.raises(ValueError, match="each name once"):
-        Models(offers_of_runs([runs[0], runs[0]]), load=None)
+        Models(entries_of_runs([runs[0], runs[0]]), load=None)
 
 
 def test_the_models_on_this_machine_are_offered(tmp_path, monkeypatch):
     monkeypatch.setenv("GLUONVISION_HOME", str(tmp_path))
-    assert [offer.name for offer in models_on_disk()] == [OWN]
+    assert [entry.name for entry in models_on_disk()] == [OWN]
     (tmp_path / "models").mkdir()
     file = store.get_weights("psp_resnet101_ade")[0].file
     (tmp_path / "models" / file).touch()
-    offers = models_on_disk()
-    assert [offer.name for offer in offers] == [OWN, "psp_resnet101_ade"]
-    assert len(offers[1].classes) == 150
-    assert "mIoU 43.3 on ADE20K val" in offers[1].about
+    entries = models_on_disk()
+    assert [entry.name for entry in entries] == [OWN, "psp_resnet101_ade"]
+    assert len(entries[1].classes) == 150
+    assert "mIoU 43.3 on ADE20K val" in entries[1].about
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"upload": 0}, "upload 0"),
-        ({"waiting": 0}, "waiting 0"),
-        ({"side": -1}, "side -1"),
-        ({"formats": ("PNG", "EPS")}, "formats EPS: expected some of JPEG"),
-        ({"formats": ()}, "formats none"),
+        ({"upload": 0}, "upload is 0"),
+        ({"waiting": 0}, "waiting is 0"),
+        ({"side": -1}, "side is -1"),
+        ({"formats": ("PNG", "EPS")}, "formats: got EPS, expected some of JPEG"),
+        ({"formats": ()}, "formats: got none"),
     ],
 )
 def test_limits_that_let_nothing_through(wrong, words):
@@ -544,11 +546,11 @@ def test_a_limit_is_a_number(option, value, capsys):
 def test_an_address_that_cannot_be_had_says_what_to_do(capsys):
     with listen("127.0.0.1", 0) as taken:
         number = taken.getsockname()[1]
-        with pytest.raises(OSError, match=f"port {number} of 127.0.0.1 is taken; .* --port 0"):
+        with pytest.raises(OSError, match=f"port {number} of 127.0.0.1 is in use; .* --port 0"):
             serve(models(load=None), port=number)
         assert main(["serve", "--port", str(number)]) == 1
-    assert "is taken" in capsys.readouterr().err
-    with pytest.raises(OSError, match="--host is an address of this machine"):
+    assert "is in use" in capsys.readouterr().err
+    with pytest.raises(OSError, match="--host must be an address of this machine"):
         listen("no such host", 0)
     with pytest.raises(OSError, match="cannot listen at 127.0.0.1, port 99999"):
         listen("127.0.0.1", 99999)
@@ -578,7 +580,7 @@ def test_the_command_serves_the_models_on_this_machine():
 
 
 def test_offers_are_described():
-    offer = offer_of(OWN)
-    assert isinstance(offer, Offer)
-    assert offer.classes[:2] == ("sky", "building")
-    assert "mIoU 74.6" in offer.about
+    entry = entry_of_model(OWN)
+    assert isinstance(entry, ModelEntry)
+    assert entry.classes[:2] == ("sky", "building")
+    assert "mIoU 74.6" in entry.about

@@ -68,7 +68,7 @@ def folder(tmp_path):
     for name, pixels in (("a.png", three_fields(240, 160)), ("b.png", three_fields(160, 240))):
         (tmp_path / name).write_bytes(encoded(pixels))
     (tmp_path / "c.tiff").write_bytes(encoded(three_fields(240, 160), "TIFF"))
-    (tmp_path / "bad.jpg").write_text("no picture")
+    (tmp_path / "bad.jpg").write_text("no picture", encoding="utf-8")
     return tmp_path
 
 
@@ -185,7 +185,7 @@ def test_pictures_and_a_bad_file(browser, folder):
         assert "240 \u00d7 160" in shown.one("#facts").text
 
         shown.click(".failed .thumb")
-        assert shown.one("#notice").text.startswith("bad.jpg: This is no picture")
+        assert shown.one("#notice").text.startswith("bad.jpg: The file is not a supported image")
         assert not shown.one("[data-do=again]").is_displayed()
         assert not shown.one("[data-do=save-mask]").is_enabled()
         shown.click("#notice [data-do=remove]")
@@ -231,7 +231,7 @@ def test_by_keyboard_alone(browser, folder):
         for _ in range(3):
             shown.press(Keys.TAB)
             order.append(shown.focused())
-        assert order == ["model", "Choose pictures", "Try an example"]
+        assert order == ["model", "Choose images", "Try an example"]
         assert shown.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
         shown.choose(folder / "a.png", folder / "b.png")
@@ -253,7 +253,7 @@ def test_by_keyboard_alone(browser, folder):
         assert "a.png" in shown.one("#facts").text
         shown.press(Keys.DELETE)
         assert shown.one("#welcome").is_displayed()
-        assert shown.focused() == "Choose pictures"
+        assert shown.focused() == "Choose images"
 
 
 def test_opacity(browser, folder):
@@ -266,7 +266,7 @@ def test_opacity(browser, folder):
         assert shown.view() == ("Mask", "1")
         assert shown.pixel("#mask", 0.1, 0.1) == [0, 0, 0, 255]  # the whole mask, background too
         shown.click("[data-opacity='0']")
-        assert shown.view() == ("Picture", "0")
+        assert shown.view() == ("Image", "0")
 
 
 def test_saving(browser, folder):
@@ -304,7 +304,7 @@ def test_while_a_picture_is_looked_at(browser, folder):
     with page(browser, load=lambda source: paper) as shown:
         try:
             shown.one("#files").send_keys(str(folder / "a.png"))
-            shown.until(lambda: "Looking at it" in shown.one("#notice").text)
+            shown.until(lambda: "Segmenting" in shown.one("#notice").text)
             assert not shown.one("[data-do=save-overlay]").is_enabled()
         finally:
             paper.may_go.set()
@@ -324,7 +324,7 @@ def test_files_that_are_too_large_are_not_sent(browser, folder):
     paper = Paper()
     with page(browser, limits=Limits(upload=20), load=lambda source: paper) as shown:
         shown.choose(folder / "a.png")
-        assert "takes 0 MB at most" in shown.one("#notice").text
+        assert "accepts at most 0 MB" in shown.one("#notice").text
         assert paper.seen == []
 
 
@@ -332,7 +332,7 @@ def test_a_server_that_has_ended(browser, folder):
     with running(models()) as port:
         shown = Page(browser, port)
     shown.choose(folder / "a.png")
-    assert "does not answer" in shown.one("#notice").text
+    assert "does not respond" in shown.one("#notice").text
     assert shown.one("[data-do=again]").is_displayed()
     assert "ERR_CONNECTION_REFUSED" in shown.errors()[0]
 

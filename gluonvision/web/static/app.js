@@ -1,14 +1,14 @@
-// The page: pictures in a strip, one of them on the stage, its classes in the legend.
-// A picture is waiting, then sending, then done (it has a result) or failed (it has an error).
+// The page: a strip of images, one of them on the stage, and its classes in the legend.
+// An image is waiting, then sending, then done (with a result) or failed (with an error).
 
-const AT_ONCE = 2; // one is segmented while the next is sent
-const MOST_PICTURES = 100; // each holds its labels in memory
-const MOST_TRIES = 30; // while the server is busy
-const MOST_SAVED_PIXELS = 16e6; // phones have no larger canvas
-const MOST_NAMED = 21; // classes, below the model
+const MAX_SENDING = 2; // send the next image while the server segments one
+const MAX_IMAGES = 100; // each keeps its labels in memory
+const MAX_TRIES = 30; // while the server is busy
+const MAX_SAVED_PIXELS = 16e6; // the largest canvas of phones
+const MAX_CLASS_NAMES = 21; // in the description of the model
 const IGNORED = 255;
 const OVERLAY = 55;
-const STEP = 0.02; // of the picture, for an arrow key
+const STEP = 0.02; // of an arrow key, as a fraction of the image
 
 const find = (selector) => document.querySelector(selector);
 const [frame, picture, mask, mark, tip, probe, notice, strip, legend, opacity, model, files] =
@@ -18,44 +18,44 @@ const [frame, picture, mask, mark, tip, probe, notice, strip, legend, opacity, m
 let server = { models: [], limits: { upload: Infinity, formats: [] } };
 let items = [];
 let current = null;
-let pinned = null; // the label that was clicked in the legend
-let lit = null; // the label that is highlighted
-let point = null; // where the keyboard points: {x, y}, each 0 to 1
+let pinned = null; // the label selected in the legend
+let highlighted = null; // the highlighted label
+let point = null; // the position of the keyboard pointer: {x, y}, from 0 to 1
 
 // ---------------------------------------------------------------- the server
 
-async function askServer() {
+async function loadModels() {
   try {
     server = await (await fetch("api/models")).json();
   } catch {
-    return say("The server does not answer. Is it still running?");
+    return showMessage("The server does not respond. Is it still running?");
   }
   model.replaceChildren(...server.models.map(({ name }) => new Option(name, name)));
   find("#limits").textContent =
     `${server.limits.formats.join(", ")}, up to ${megabytes(server.limits.upload)} each. ` +
-    "Pictures go to this server alone, which keeps none.";
-  showAbout();
+    "Images are sent to this server only, and it does not store them.";
+  describeModel();
 }
 
-function showAbout() {
+function describeModel() {
   const chosen = server.models.find(({ name }) => name === model.value);
-  find("#about").textContent = model.title = chosen ? `${known(chosen)}${chosen.about}.` : "";
+  find("#about").textContent = model.title = chosen ? `${knownClasses(chosen)}${chosen.about}.` : "";
 }
 
-function known({ classes }) {
+function knownClasses({ classes }) {
   if (!classes.length) return "";
-  const shown = classes.slice(0, MOST_NAMED).map(readable).join(", ");
-  const more = classes.length > MOST_NAMED ? ` and ${classes.length - MOST_NAMED} more` : "";
-  return `This model knows ${shown}${more}. `;
+  const shown = classes.slice(0, MAX_CLASS_NAMES).map(readable).join(", ");
+  const more = classes.length > MAX_CLASS_NAMES ? ` and ${classes.length - MAX_CLASS_NAMES} more` : "";
+  return `This model recognizes ${shown}${more}. `;
 }
 
 async function segment(item) {
   for (let tries = 1; ; tries++) {
     const answer = await send(item);
     const body = await answer.json().catch(() => ({}));
-    if (answer.ok) return unpacked(body);
-    if (answer.status !== 503 || tries === MOST_TRIES) throw refusal(answer.status, body.error);
-    item.note = "The server is busy. This picture waits for its turn.";
+    if (answer.ok) return decodeResult(body);
+    if (answer.status !== 503 || tries === MAX_TRIES) throw requestError(answer.status, body.error);
+    item.note = "The server is busy. Waiting for a free place …";
     show(item);
     await pause(Number(answer.headers.get("Retry-After")) || 1, item.abort.signal);
   }
@@ -66,16 +66,16 @@ async function send({ file, abort: { signal } }) {
   try {
     return await fetch(address, { method: "POST", body: file, signal });
   } catch (error) {
-    throw signal.aborted ? error : refusal(0, "The server does not answer. Is it still running?");
+    throw signal.aborted ? error : requestError(0, "The server does not respond. Is it still running?");
   }
 }
 
-/** An error; `mayPass`: whether the same picture can be taken at another try. */
-function refusal(status, message = `The server answered with status ${status}.`) {
-  return Object.assign(new Error(message), { mayPass: status === 0 || status >= 500 });
+/** Make an error; `canRetry`: whether another try with the same image may succeed. */
+function requestError(status, message = `The server answered with status ${status}.`) {
+  return Object.assign(new Error(message), { canRetry: status === 0 || status >= 500 });
 }
 
-async function unpacked(result) {
+async function decodeResult(result) {
   const { width, height, zlib } = result.labels;
   const stream = blobOf(zlib).stream().pipeThrough(new DecompressionStream("deflate"));
   const values = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -93,12 +93,12 @@ function pause(seconds, signal) {
   });
 }
 
-// ---------------------------------------------------------------- pictures
+// ---------------------------------------------------------------- images
 
 function add(list) {
-  const taken = [...list].slice(0, MOST_PICTURES - items.length);
+  const taken = [...list].slice(0, MAX_IMAGES - items.length);
   if (taken.length < list.length) {
-    say(`${MOST_PICTURES} pictures at one time: ${list.length - taken.length} were left out.`);
+    showMessage(`At most ${MAX_IMAGES} images at a time: ${list.length - taken.length} were not added.`);
   }
   if (!taken.length) return;
   const added = taken.map(newItem);
@@ -115,8 +115,8 @@ function newItem(file) {
   if (file.size > upload) {
     Object.assign(item, {
       status: "failed",
-      error: `The file has ${megabytes(file.size)}; this server takes ${megabytes(upload)} at most. ` +
-        "Save the picture smaller.",
+      error: `The file is ${megabytes(file.size)}, but this server accepts at most ${megabytes(upload)}. ` +
+        "Save a smaller version of the image.",
     });
   }
   item.tile = newTile(item);
@@ -138,7 +138,7 @@ function work() {
   const waiting = items.filter(({ status }) => status === "waiting");
   const sending = items.filter(({ status }) => status === "sending").length;
   const first = waiting.includes(current) ? [current] : [];
-  for (const item of [...new Set([...first, ...waiting])].slice(0, Math.max(0, AT_ONCE - sending))) {
+  for (const item of [...new Set([...first, ...waiting])].slice(0, Math.max(0, MAX_SENDING - sending))) {
     process(item);
   }
 }
@@ -154,13 +154,13 @@ async function process(item) {
     announce(`${item.file.name}: ${summary(result)}`);
   } catch (error) {
     if (abort.signal.aborted) return;
-    Object.assign(item, { status: "failed", error: error.message, mayPass: error.mayPass });
+    Object.assign(item, { status: "failed", error: error.message, canRetry: error.canRetry });
   }
   show(item);
   work();
 }
 
-function startAgain(list) {
+function restart(list) {
   for (const item of list) {
     item.abort?.abort();
     Object.assign(item, { status: "waiting", error: null, result: null, note: "" });
@@ -178,7 +178,7 @@ function summary({ classes }) {
 function newTile(item) {
   const tile = element("li", "tile");
   const image = Object.assign(new Image(), { src: item.url, alt: "" });
-  hideUnlessShown(image);
+  hideIfBroken(image);
   const button = element("button", "thumb");
   button.append(image, element("span", "state"));
   button.onclick = () => select(item);
@@ -193,8 +193,8 @@ function newTile(item) {
 function newMoreTile() {
   const tile = element("li", "tile");
   const button = element("button", "thumb more", "+");
-  button.setAttribute("aria-label", "Add pictures");
-  button.title = "Add pictures";
+  button.setAttribute("aria-label", "Add images");
+  button.title = "Add images";
   button.dataset.do = "choose";
   tile.append(button);
   return tile;
@@ -224,7 +224,7 @@ function moveInStrip(event) {
 
 function select(item) {
   current = item;
-  pinned = lit = point = null;
+  pinned = highlighted = point = null;
   find("#welcome").hidden = item !== null;
   find("#work").hidden = item === null;
   for (const other of items) {
@@ -265,20 +265,20 @@ function showPicture({ url, result }) {
 
 function setSize(width, height) {
   frame.style.setProperty("--ratio", width / height);
-  // A small picture is not blown up to a blur.
+  // Do not enlarge a small image until it is blurred.
   frame.style.setProperty("--most", `${Math.max(3 * width, 320)}px`);
 }
 
-function showNotice({ status, error, note, file, mayPass }) {
+function showNotice({ status, error, note, file, canRetry }) {
   notice.hidden = status === "done";
   notice.classList.toggle("error", status === "failed");
-  notice.querySelector("[data-do=again]").hidden = !mayPass;
-  const text = { waiting: "Waiting for the pictures before it.", sending: note || "Looking at it …" };
+  notice.querySelector("[data-do=again]").hidden = !canRetry;
+  const text = { waiting: "Waiting for other images …", sending: note || "Segmenting …" };
   notice.querySelector("p").textContent = status === "failed" ? `${file.name}: ${error}` : text[status];
   if (status === "failed") announce(`${file.name}: ${error}`);
 }
 
-/** A colour for each label, as canvases hold them. `background`: whether it is painted too. */
+/** The colour of each label in canvas format. `background`: whether to paint the background. */
 function colours({ classes }, background) {
   const table = new Uint32Array(256);
   for (const { label, colour: [red, green, blue], background: isBackground } of classes) {
@@ -305,15 +305,15 @@ function draw(canvas, { width, height, values }, table) {
   Object.assign(canvas, { width, height }).getContext("2d").putImageData(image, 0, 0);
 }
 
-/** Veil all but one class; null for what is pinned in the legend, or nothing. */
+/** Darken all classes but one; null highlights the class pinned in the legend, if any. */
 function highlight(label) {
   const next = label ?? pinned;
   for (const row of legend.querySelectorAll("button")) {
     row.classList.toggle("lit", Number(row.dataset.label) === next);
   }
   mark.classList.toggle("on", next !== null);
-  if (next === null || next === lit) return void (lit = next);
-  lit = next;
+  if (next === null || next === highlighted) return void (highlighted = next);
+  highlighted = next;
   drawMark(current.result.labels, next);
   if (label !== null) scrollLegend();
 }
@@ -330,7 +330,7 @@ function drawMark({ width, height, values }, label) {
   Object.assign(mark, { width, height }).getContext("2d").putImageData(image, 0, 0);
 }
 
-/** In a list that is longer than its place, the lit row comes into sight; the page stays. */
+/** Scroll the legend, but not the page, to the highlighted row. */
 function scrollLegend() {
   const row = legend.querySelector(".lit")?.parentElement;
   if (!row || legend.scrollHeight <= legend.clientHeight) return;
@@ -405,7 +405,7 @@ function showLegend({ result, file }) {
   legend.replaceChildren(...(result?.classes ?? []).map(legendRow));
   find("#facts").textContent = result
     ? `${file.name}, ${facts(result)}`
-    : "The classes of the picture come here, each with its share.";
+    : "The classes in the image and their share of its area will appear here.";
 }
 
 function legendRow(found) {
@@ -441,8 +441,8 @@ function pin(label) {
 function facts({ width, height, labels, seconds, model: used }) {
   const reduced = labels.width < width || labels.height < height;
   const size = `${width} × ${height}`;
-  const seen = reduced ? `${size}, looked at as ${labels.width} × ${labels.height}` : size;
-  return `${seen}, in ${seconds < 0.1 ? "less than 0.1" : seconds.toFixed(1)} s by ${used}`;
+  const sizes = reduced ? `${size}, segmented at ${labels.width} × ${labels.height}` : size;
+  return `${sizes}, in ${seconds < 0.1 ? "less than 0.1" : seconds.toFixed(1)} s by ${used}`;
 }
 
 // ---------------------------------------------------------------- saving
@@ -454,7 +454,7 @@ function saveMask() {
 
 async function saveOverlay() {
   const { result } = current;
-  const scale = Math.min(1, Math.sqrt(MOST_SAVED_PIXELS / (result.width * result.height)));
+  const scale = Math.min(1, Math.sqrt(MAX_SAVED_PIXELS / (result.width * result.height)));
   const width = Math.round(result.width * scale);
   const height = Math.round(result.height * scale);
   const rows = legendPlaces(result.classes, width);
@@ -471,7 +471,7 @@ async function saveOverlay() {
   save(await new Promise((resolve) => canvas.toBlob(resolve)), "overlay");
 }
 
-/** Where each class's line goes below a picture: rows filled from the left. */
+/** The position of each class in a legend below an image, in rows from the left. */
 function legendPlaces(classes, width) {
   const size = Math.max(12, Math.round(width / 40));
   const context = document.createElement("canvas").getContext("2d");
@@ -507,7 +507,7 @@ function save(blob, kind) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// ---------------------------------------------------------------- small things
+// ---------------------------------------------------------------- helpers
 
 function element(tag, className, text = "") {
   const made = Object.assign(document.createElement(tag), { className, textContent: text });
@@ -515,8 +515,8 @@ function element(tag, className, text = "") {
   return made;
 }
 
-/** A format that the browser does not show leaves no sign of a broken picture. */
-function hideUnlessShown(image) {
+/** Hide an image in a format that the browser does not show, instead of a broken-image icon. */
+function hideIfBroken(image) {
   image.addEventListener("error", () => (image.hidden = true));
   image.addEventListener("load", () => (image.hidden = false));
 }
@@ -533,12 +533,12 @@ function announce(text) {
   find("#live").textContent = text;
 }
 
-let silence = 0;
-function say(text) {
+let messageTimer = 0;
+function showMessage(text) {
   const message = find("#message");
   Object.assign(message, { textContent: text, hidden: false });
-  clearTimeout(silence);
-  silence = setTimeout(() => (message.hidden = true), 8000);
+  clearTimeout(messageTimer);
+  messageTimer = setTimeout(() => (message.hidden = true), 8000);
 }
 
 function showOpacity() {
@@ -557,17 +557,17 @@ async function example() {
     const answer = await fetch("example.jpg");
     add([new File([await answer.blob()], "example.jpg", { type: "image/jpeg" })]);
   } catch {
-    say("The server does not answer. Is it still running?");
+    showMessage("The server does not respond. Is it still running?");
   }
 }
 
-// ---------------------------------------------------------------- what a person does
+// ---------------------------------------------------------------- actions
 
 const moreTile = newMoreTile();
 const ACTIONS = {
   choose: () => files.click(),
   example,
-  again: () => startAgain([current]),
+  again: () => restart([current]),
   remove: () => remove(current),
   "save-mask": saveMask,
   "save-overlay": saveOverlay,
@@ -583,15 +583,15 @@ document.addEventListener("click", (event) => {
 });
 files.addEventListener("change", () => {
   add(files.files);
-  files.value = ""; // the same file may be chosen again
+  files.value = ""; // so that the same file can be chosen again
 });
 model.addEventListener("change", () => {
-  showAbout();
-  startAgain(items.filter(({ file }) => file.size <= server.limits.upload));
+  describeModel();
+  restart(items.filter(({ file }) => file.size <= server.limits.upload));
 });
 opacity.addEventListener("input", showOpacity);
 strip.addEventListener("keydown", moveInStrip);
-hideUnlessShown(picture);
+hideIfBroken(picture);
 picture.addEventListener("load", () => {
   if (!current?.result) setSize(picture.naturalWidth, picture.naturalHeight);
 });
@@ -619,4 +619,4 @@ document.addEventListener("paste", (event) => {
 });
 
 showOpacity();
-askServer();
+loadModels();

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from saved_runs import save_run
 
 from gluonvision import backend, model_zoo
 from gluonvision.data.meta import get_meta
 from gluonvision.prediction.inference import class_scores
 from gluonvision.prediction.predictor import device_named
-from gluonvision.runs.artifacts import CLASSES, load_run, save_run
+from gluonvision.runs.artifacts import CLASSES, load_run
 from gluonvision.segmentation import Inference, Predictor, TrainConfig, predict
 
 EMBEDDED = "deeplabv3plus_mobilenet_v2_camvid"

@@ -12,7 +12,7 @@ import pytest
 from command_lines import parse_arguments
 
 from gluonvision import backend
-from gluonvision.evaluation.run import evaluate_config, write_masks
+from gluonvision.evaluation.job import evaluate_config, write_masks
 from gluonvision.runs import checkpoint
 from gluonvision.runs.artifacts import check_weights, load_run
 from gluonvision.runs.factory import build_loss
@@ -201,7 +201,7 @@ def test_another_run_goes_on_from_a_state_in_a_folder_of_its_own(options, undist
     train(TrainConfig(**options | {"checkname": "other", "resume": state}))
     other = everything(RUN.with_name("other"))
     assert other["checkpoint.params"] == undisturbed["checkpoint.params"]
-    with pytest.raises(FileExistsError, match="holds a run already"):
+    with pytest.raises(FileExistsError, match="already holds a run"):
         train(TrainConfig(**options | {"checkname": "other", "resume": state}))
     assert everything(RUN) == before and everything(RUN.with_name("other")) == other
 
@@ -209,7 +209,7 @@ def test_another_run_goes_on_from_a_state_in_a_folder_of_its_own(options, undist
 def test_a_state_is_not_judged_in_place_of_weights(options):
     train(TrainConfig(**options))
     state = str(checkpoint.list_checkpoints(RUN / "states")[-1])
-    with pytest.raises(ValueError, match="name its run's checkpoint"):
+    with pytest.raises(ValueError, match="pass its run's weights"):
         evaluate_config(TrainConfig(**options, resume=state))
     scores = evaluate_config(TrainConfig(**options, resume=str(RUN / "best.params")))
     logged = [r["mean_iou"] for r in read_log(RUN / "log.jsonl") if r["kind"] == "epoch"]

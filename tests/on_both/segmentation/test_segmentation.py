@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from command_lines import parse_arguments
 from PIL import Image
+from saved_runs import save_run
 
 from gluonvision import backend, model_zoo
 from gluonvision.data import VOCSegmentationDataset, read_image
-from gluonvision.runs.artifacts import load_run, save_run
+from gluonvision.runs.artifacts import load_run
 from gluonvision.runs.factory import build_model
 from gluonvision.segmentation import TrainConfig, evaluate, predict, train
 from gluonvision.training.lr_schedule import poly

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from saved_runs import save_run
 
 from gluonvision import backend
 from gluonvision.__main__ import main
 from gluonvision.data import VOCSegmentationDataset
-from gluonvision.evaluation.run import (
+from gluonvision.evaluation.job import (
     evaluate_config,
     evaluation_of_model,
     evaluation_of_run,
@@ -20,7 +21,7 @@ from gluonvision.evaluation.run import (
 )
 from gluonvision.metrics import SegmentationMetric
 from gluonvision.prediction.inference import Inference, predict
-from gluonvision.runs.artifacts import load_run, save_run
+from gluonvision.runs.artifacts import load_run
 from gluonvision.runs.factory import build_model
 from gluonvision.segmentation import TrainConfig
 
@@ -132,7 +133,7 @@ def test_training_options_take_the_best_weights_and_say_so(weights, config, caps
     weights.with_name("checkpoint.params.sha256").unlink()
     scores = evaluate_config(config)
     out = capsys.readouterr().out
-    assert "best.params, the best of the run 'default'" in out and "--resume" in out
+    assert "best.params, the best of run 'default'" in out and "--resume" in out
     assert read_scores(weights.parent / "eval" / "trainval")["mean_iou"] == scores.mean_iou
 
 
@@ -159,7 +160,7 @@ def test_masks_are_the_predictions_and_a_stopped_run_goes_on(weights, images, ca
     job.masks()
     after = [file.stat().st_mtime_ns for file in files]
     assert [a != b for a, b in zip(before, after)] == [i == 2 for i in range(len(files))]
-    assert "5 masks are in" in capsys.readouterr().out
+    assert "5 masks already exist in" in capsys.readouterr().out
 
 
 def test_masks_of_other_options_are_not_mixed(weights, config):
