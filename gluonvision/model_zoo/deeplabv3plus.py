@@ -29,19 +29,19 @@ class DeepLabPlusHead(HybridBlock):
         low_channels,
         rates,
         align_corners=True,
+        channels=ASPP_CHANNELS,
     ):
         super().__init__()
         self.align_corners = align_corners
         self.preact = norm_relu(in_channels, norm_layer, preactivation)
         self.low_preact = norm_relu(low_channels, norm_layer, preactivation)
-        self.aspp = ASPP(in_channels, norm_layer, rates, separable=True)
+        self.aspp = ASPP(in_channels, norm_layer, rates, channels, separable=True)
         self.project = conv_bn_relu(low_channels, _LOW_CHANNELS, norm_layer)
-        joined = ASPP_CHANNELS + _LOW_CHANNELS
-        self.block = separable_conv_bn_relu(joined, ASPP_CHANNELS, norm_layer)
+        self.block = separable_conv_bn_relu(channels + _LOW_CHANNELS, channels, norm_layer)
         self.block.add(
-            *separable_conv_bn_relu(ASPP_CHANNELS, ASPP_CHANNELS, norm_layer),
+            *separable_conv_bn_relu(channels, channels, norm_layer),
             nn.Dropout(0.1),
-            nn.Conv2D(nclass, 1, in_channels=ASPP_CHANNELS),
+            nn.Conv2D(nclass, 1, in_channels=channels),
         )
 
     def hybrid_forward(self, F, x, low):
@@ -57,7 +57,8 @@ class DeepLabV3Plus(SegBaseModel):
     """DeepLabV3+: scores (N, nclass, H, W) for images (N, C, H, W) of any size.
 
     ``output_stride`` is 16 unless given, as in the paper; the decoder works at stride 4. With
-    ``aux`` a pair, the second from the third stage. Other arguments: ``SegBaseModel``.
+    ``aux`` a pair, the second from the third stage. ``head_channels``: width of the pyramid and of
+    the decoder. Other arguments: ``SegBaseModel``.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class DeepLabV3Plus(SegBaseModel):
         aux=False,
         *,
         output_stride=16,
+        head_channels=ASPP_CHANNELS,
         **kwargs,
     ):
         super().__init__(backbone, norm_layer, output_stride=output_stride, **kwargs)
@@ -77,6 +79,7 @@ class DeepLabV3Plus(SegBaseModel):
             low_channels=first.channels,
             rates=atrous_rates(last.stride),
             align_corners=self.align_corners,
+            channels=head_channels,
         )
         self.add_heads(nclass, head, aux)
 

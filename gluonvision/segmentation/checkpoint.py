@@ -153,8 +153,9 @@ def _as_tuple(value):
 
 def model_options(config: TrainConfig) -> dict:
     """The arguments of a configuration's model that decide what its weights are."""
-    stride = {} if config.output_stride is None else {"output_stride": config.output_stride}
-    return {"aux": config.aux, "align_corners": config.align_corners, **stride}
+    own = {"output_stride": config.output_stride, "head_channels": config.head_channels}
+    own = {name: value for name, value in own.items() if value is not None}
+    return {"aux": config.aux, "align_corners": config.align_corners, **own}
 
 
 def _hash_file(path: Path) -> Path:

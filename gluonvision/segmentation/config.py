@@ -38,6 +38,9 @@ class TrainConfig:
     output_stride: int | None = _option(
         None, "stride of the last features: 8, 16 or 32 (default: the model's own)"
     )
+    head_channels: int | None = _option(
+        None, "width of the head of deeplabv3plus (default: the paper's 256)"
+    )
     align_corners: bool = _option(
         True,
         "resize scores from corner to corner, as GluonCV does; otherwise by pixel centres, which "
@@ -168,7 +171,7 @@ class TrainConfig:
 _LOWEST = {
     1: (
         *("base_size", "crop_size", "epochs", "batch_size", "test_batch_size", "accumulate"),
-        *("nclass", "ngpus", "keep", "val_every"),
+        *("nclass", "ngpus", "keep", "val_every", "head_channels"),
     ),
     0: (
         *("seed", "workers", "warmup", "start_epoch", "save_every", "head_lr_mult"),

@@ -46,6 +46,15 @@ def slice_axis(data, axis, begin, end):
     return data.narrow(axis, begin, end - begin)
 
 
+def pad(data, mode, pad_width, constant_value=0):
+    """Pad with a constant: ``pad_width`` has (before, after) of every axis, in one flat tuple."""
+    if mode != "constant":
+        raise ValueError(f"pad: mode={mode!r}, expected 'constant'")
+    pairs = list(zip(pad_width[::2], pad_width[1::2]))
+    widths = [width for pair in reversed(pairs) for width in pair]  # torch: the last axis first
+    return functional.pad(data, widths, value=constant_value)
+
+
 def concat(*data, dim=1):
     """Join along ``dim``."""
     return torch.cat(data, dim)
