@@ -125,6 +125,11 @@ class TrainConfig:
                 f"checkname={self.checkname!r}: expected a name for the run's own folder below "
                 "runs/DATASET/MODEL (is a variable of the shell not set?)"
             )
+        if self.head_channels is not None and self.model != "deeplabv3plus":
+            raise ValueError(
+                f"head_channels={self.head_channels}: model={self.model} has a fixed head; "
+                "choose --model deeplabv3plus, or leave --head-channels out"
+            )
         if self.syncbn and self.freeze_bn:
             raise ValueError("syncbn and freeze_bn: frozen norms have nothing to synchronize")
         self.trainer_options()  # checks what it takes
