@@ -13,7 +13,7 @@ relative to the image at every size.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gluonvision.backend import HybridBlock, nn
 from gluonvision.backend.types import Array, NormLayer, Operators
@@ -109,7 +109,7 @@ class _ReLU6(HybridBlock):
         return F.clip(x, 0, 6)
 
 
-def _bn_relu6(conv: HybridBlock, channels: int, norm_layer: NormLayer) -> nn.HybridSequential:
+def _bn_relu6(conv: Any, channels: int, norm_layer: NormLayer) -> nn.HybridSequential:
     block = nn.HybridSequential()
     block.add(conv, norm_layer(in_channels=channels, epsilon=_EPSILON), _ReLU6())
     return block
