@@ -70,7 +70,7 @@ def blocks(text: str) -> list[Block]:
 def run_page(page: Path) -> int:
     """Run a page's blocks in a folder of their own; how many. Raises what the failing one does."""
     namespace, before = {"__name__": "__main__"}, Path.cwd()
-    chosen = [b for b in blocks(page.read_text()) if b.runs_under(backend.NAME)]
+    chosen = [b for b in blocks(page.read_text(encoding="utf-8")) if b.runs_under(backend.NAME)]
     with tempfile.TemporaryDirectory() as folder:
         if chosen:
             os.environ |= small_data.furnish(Path(folder))

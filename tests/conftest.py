@@ -1,10 +1,24 @@
 """Data for the tests: a small generated set everywhere, real images where they lie beside."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from gluonvision.data.datasets.synthetic import make_voc_like
+
+
+def pytest_runtest_setup(item):
+    """Skip the tests that are marked as needing a system or a device that is not here."""
+    if os.name == "nt" and item.get_closest_marker("posix"):
+        pytest.skip("needs POSIX: signals, pipes, links or limits of a process")
+    if item.get_closest_marker("gpu") and not _has_cuda():
+        pytest.skip("needs a CUDA device")
+
+
+def _has_cuda() -> bool:
+    torch = pytest.importorskip("torch")
+    return torch.cuda.is_available()
 
 
 @pytest.fixture(scope="session")

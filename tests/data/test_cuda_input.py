@@ -6,7 +6,7 @@ import torch
 
 from gluonvision import backend
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+pytestmark = pytest.mark.gpu
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.float64, bool])
