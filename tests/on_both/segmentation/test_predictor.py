@@ -86,7 +86,7 @@ def test_a_published_model_knows_its_classes():
     assert model_zoo.dataset_of("fcn_resnet101_voc") == "pascal_voc"
     with pytest.raises(ValueError, match="no model is named 'fcn_resnet11_voc'"):
         Predictor.load("fcn_resnet11_voc")
-    with pytest.raises(ValueError, match="published for no data set"):
+    with pytest.raises(ValueError, match="not a segmentation model published"):
         model_zoo.dataset_of("resnet18_v1b")
 
 
