@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest import mock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.append(str(REPOSITORY / "tests"))  # the tests have generated data sets in all layouts
+sys.path.append(str(REPOSITORY / "tests" / "support"))  # it generates data sets in all layouts
 
 import miniatures  # noqa: E402
 

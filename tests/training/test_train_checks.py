@@ -94,7 +94,7 @@ def test_a_batch_of_one_is_what_pooled_norms_fail_at(config):
         net = factory.build_model(dataclasses.replace(config, model="pspnet"), [backend.cpu()])
         images = backend.preprocess(np.zeros((size, 48, 48, 3), np.uint8))
         if fails:
-            with pytest.raises(ValueError, match="one value a channel"):
+            with pytest.raises(ValueError, match="one value per channel"):
                 net.train()(images)
         else:
             net.train()(images)
