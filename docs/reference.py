@@ -66,7 +66,6 @@ PAGES = {
     "utils": (
         "gluonvision.utils",
         "gluonvision.utils.download",
-        "gluonvision.utils.worker_hooks",
     ),
 }
 

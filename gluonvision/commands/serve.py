@@ -121,7 +121,7 @@ def run(options: argparse.Namespace) -> None:
     from gluonvision import web
 
     web.serve(
-        web.Models(_offers(options, web), _loader(options), options.max_models),
+        web.Models(_entries(options, web), _loader(options), options.max_models),
         _limits(options, web),
         options.host,
         options.port,
@@ -130,7 +130,7 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
-def _offers(options: argparse.Namespace, web: ModuleType) -> list:
+def _entries(options: argparse.Namespace, web: ModuleType) -> list:
     """The models to offer: the chosen ones first, then those on this machine."""
     chosen = [*web.entries_of_runs(options.resume), *map(web.entry_of_model, options.model)]
     names = {entry.name for entry in chosen}

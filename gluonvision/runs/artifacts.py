@@ -151,8 +151,13 @@ def saved_classes(weights: Path) -> Meta | None:
 
 def model_options(config: TrainConfig) -> dict[str, Any]:
     """The model arguments that decide which weights fit."""
-    stride = {} if config.output_stride is None else {"output_stride": config.output_stride}
-    return {"aux": config.aux, "align_corners": config.align_corners, **stride}
+    options = {
+        "aux": config.aux,
+        "align_corners": config.align_corners,
+        "output_stride": config.output_stride,
+        "head_channels": config.head_channels,
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _as_tuple(value: Any) -> Any:

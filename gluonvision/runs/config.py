@@ -41,6 +41,9 @@ class TrainConfig:
     output_stride: int | None = _option(
         None, "stride of the last features: 8, 16 or 32 (default: depends on the model)"
     )
+    head_channels: int | None = _option(
+        None, "width of the head of deeplabv3plus (default: the paper's 256)"
+    )
     align_corners: bool = _option(
         True,
         "resize logits with aligned corners, as GluonCV does; otherwise align pixel centres, which "
@@ -139,6 +142,11 @@ class TrainConfig:
                 f"checkname={self.checkname!r}: expected a name for the run's own folder in "
                 "runs/DATASET/MODEL (is a shell variable unset?)"
             )
+        if self.head_channels is not None and self.model != "deeplabv3plus":
+            raise ValueError(
+                f"head_channels={self.head_channels}: model={self.model} has a fixed head; "
+                "choose --model deeplabv3plus, or omit --head-channels"
+            )
         if self.syncbn and self.freeze_bn:
             raise ValueError("syncbn and freeze_bn: frozen norms need no synchronization; drop one")
         self.trainer_options()  # checks its own options
@@ -185,7 +193,7 @@ class TrainConfig:
 _LOWEST = {
     1: (
         *("base_size", "crop_size", "epochs", "batch_size", "test_batch_size", "accumulate"),
-        *("nclass", "ngpus", "keep", "val_every"),
+        *("nclass", "ngpus", "keep", "val_every", "head_channels"),
     ),
     0: (
         *("seed", "workers", "warmup", "start_epoch", "save_every", "head_lr_mult"),

@@ -258,8 +258,8 @@ def test_dropout_differs_by_context_and_step_and_follows_from_the_seed(results):
     ("case", "message"),
     [
         ("fail_in_a_thread", 'KeyError: "the second one\'s mistake"'),
-        ("wait_for_ever", "2 of 2 devices have not ended a step after 1 s"),
-        ("too_few_parts", "ValueError: 1 parts for 2 devices"),
+        ("wait_for_ever", "2 of 2 devices have not finished a step after 1 s"),
+        ("too_few_parts", "ValueError: 1 micro-batches for 2 devices"),
     ],
 )
 def test_what_fails_ends_the_process_and_is_told(case, message):

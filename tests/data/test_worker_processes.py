@@ -24,7 +24,6 @@ from gluonvision.data.loading import loader as loading
 from gluonvision.data.loading.forked_workers import can_fork
 from gluonvision.data.loading.loader import SampleError
 from gluonvision.data.loading.shared_slot import SharedSlot
-from gluonvision.utils import worker_hooks
 from gluonvision.utils.locking import locked
 from gluonvision.utils.workers import WorkerError
 
@@ -51,12 +50,6 @@ def by_processes(dataset, batch_size=2, workers=2, **options):
 
 def filled(index):
     return np.full((50, 30), index, np.uint8), np.full((50, 30), -index, np.int32)
-
-
-def torch_with_hooks():
-    """torch, with the hooks that its backend registers for workers."""
-    pytest.importorskip("gluonvision.backend.torch")
-    return pytest.importorskip("torch")
 
 
 def at(wanted, act, otherwise=filled):
@@ -195,18 +188,8 @@ class TestBatches:
         loader = by_processes(dataset)
         assert not np.array_equal(next(iter(loader)), next(iter(loader)))
 
-    def test_hooks_of_a_framework_run_in_each_worker(self, monkeypatch):
-        monkeypatch.setattr(worker_hooks, "_registered", {})
-        calls = []
-        worker_hooks.register_worker_hooks("replaced", calls.clear, calls.append)
-        worker_hooks.register_worker_hooks("replaced", lambda: calls.append("start"), calls.append)
-        batches = list(by_processes(Made(lambda index: (str(calls[0]), calls[-1])), workers=3))
-        assert {start for starts, _ in batches for start in starts} == {"start"}
-        assert len({int(seed) for _, seeds in batches for seed in seeds}) == len(batches)
-        assert not calls
-
     def test_what_a_transform_draws_by_torch_too(self):
-        torch = torch_with_hooks()
+        torch = pytest.importorskip("torch")
         dataset = Made(lambda index: (torch.rand(()).numpy(),), 12)
         passes = [list(by_processes(dataset, workers=workers)) for workers in (1, 3)]
         assert_same(*passes)
@@ -215,7 +198,7 @@ class TestBatches:
         assert not np.array_equal(next(iter(loader)), next(iter(loader)))
 
     def test_a_transform_may_use_torch_after_its_parent_has(self):
-        torch = torch_with_hooks()
+        torch = pytest.importorskip("torch")
         threads = torch.get_num_threads()
         torch.set_num_threads(2)
         try:

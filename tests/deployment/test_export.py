@@ -22,17 +22,17 @@ from gluonvision.backend import parameters_file
 from gluonvision.data.meta import get_meta
 from gluonvision.deployment import export as exporting
 from gluonvision.deployment.export import ExportError, difference, export
-from gluonvision.model_zoo import FCN, PSPNet, load_weights
+from gluonvision.model_zoo import FCN, DeepLabV3Plus, PSPNet, load_weights
 from gluonvision.segmentation import predict
 
 CAMVID = get_meta("camvid")
 SIZES = [(1, 97, 130), (2, 64, 40), (3, 55, 81)]
 
 
-def build(model, **options):
+def build(model, backbone="resnet18_v1b", **options):
     """A net whose weights and statistics are drawn, so that every layer matters."""
     backend.seed(0)
-    net = model(CAMVID.num_class, "resnet18_v1b", pretrained_base=False, **options)
+    net = model(CAMVID.num_class, backbone, pretrained_base=False, **options)
     generator = torch.Generator().manual_seed(0)
     for name, value in net.named_buffers():
         drawn = torch.rand(value.shape, generator=generator)
@@ -70,6 +70,16 @@ def test_pyramid_pooling_in_onnx_gives_the_nets_scores_at_any_size(psp_onnx, siz
     assert scores.shape == expected.shape
     assert np.abs(scores - expected).max() < 1e-3 * np.abs(expected).max()
     assert (scores.argmax(1) == expected.argmax(1)).mean() > 0.999
+
+
+def test_uneven_padding_in_onnx_gives_the_nets_scores_at_any_size(tmp_path):
+    net, path = build(DeepLabV3Plus, "efficientnet_lite0", head_channels=16), tmp_path / "net.onnx"
+    export(net, path, "onnx", CAMVID, "deeplabv3plus")
+    for batch, height, width in SIZES:
+        images = np.random.default_rng(0).normal(size=(batch, 3, height, width)).astype("float32")
+        expected = backend.evaluate(net, torch.tensor(images)).numpy()
+        (scores,) = session(path).run(None, {"image": images})
+        assert np.abs(scores - expected).max() < 1e-3 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("size", SIZES)

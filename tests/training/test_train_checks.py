@@ -94,7 +94,7 @@ def test_a_batch_of_one_is_what_pooled_norms_fail_at(config):
         net = factory.build_model(dataclasses.replace(config, model="pspnet"), [backend.cpu()])
         images = backend.preprocess(np.zeros((size, 48, 48, 3), np.uint8))
         if fails:
-            with pytest.raises(ValueError, match="one value a channel"):
+            with pytest.raises(ValueError, match="one value per channel"):
                 net.train()(images)
         else:
             net.train()(images)
@@ -227,3 +227,13 @@ def test_in_a_log_a_bar_is_lines_and_few_of_them(stream, lines, monkeypatch):
     with progress_bar(total=2, disable=True) as bar:
         bar.update()
     assert stream.getvalue() == said
+
+
+def test_the_width_of_the_head_is_an_option_of_deeplabv3plus_alone():
+    config = TrainConfig(model="deeplabv3plus", backbone="mobilenet_v2", head_channels=16)
+    net = factory.build_model(dataclasses.replace(config, pretrained_base=False), [backend.cpu()])
+    assert backend.parameter_shapes(net)["head.aspp.project.0.weight"][0] == 16
+    with pytest.raises(ValueError, match="head_channels=16: model=fcn.*deeplabv3plus"):
+        TrainConfig(model="fcn", head_channels=16)
+    with pytest.raises(ValueError, match="head_channels=0: expected 1 or more"):
+        TrainConfig(model="deeplabv3plus", head_channels=0)

@@ -18,7 +18,6 @@ from gluonvision.backend.torch.block import HybridBlock
 from gluonvision.backend.torch.evaluation import evaluate
 from gluonvision.backend.torch.export import EXPORT_FORMATS, read_graph, write_graph
 from gluonvision.backend.torch.kernels import prepare_inference
-from gluonvision.backend.torch.loader_workers import register_loader_workers
 from gluonvision.backend.torch.logits import (
     label_log_probability,
     predicted_classes,
@@ -41,5 +40,3 @@ from gluonvision.backend.torch.processes import (
     world_size,
 )
 from gluonvision.backend.torch.training import Trainer
-
-register_loader_workers()

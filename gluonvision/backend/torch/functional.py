@@ -49,6 +49,17 @@ def slice_axis(data: torch.Tensor, axis: int, begin: int, end: int) -> torch.Ten
     return data.narrow(axis, begin, end - begin)
 
 
+def pad(
+    data: torch.Tensor, mode: str, pad_width: abc.Sequence[int], constant_value: float = 0
+) -> torch.Tensor:
+    """Pad with a constant; ``pad_width`` lists (before, after) for every axis in a flat tuple."""
+    if mode != "constant":
+        raise ValueError(f"pad: mode={mode!r}, expected 'constant'")
+    pairs = list(zip(pad_width[::2], pad_width[1::2]))
+    widths = [width for pair in reversed(pairs) for width in pair]  # torch starts at the last axis
+    return functional.pad(data, widths, value=constant_value)
+
+
 def concat(*data: torch.Tensor, dim: int = 1) -> torch.Tensor:
     """Concatenate along ``dim``."""
     return torch.cat(data, dim)

@@ -35,7 +35,7 @@ from numpy.random import get_bit_generator, set_bit_generator
 from tqdm import tqdm
 
 from gluonvision.data.loading.shared_slot import SharedSlot, Span
-from gluonvision.utils.worker_hooks import start_worker
+from gluonvision.data.loading.torch_in_workers import start_worker
 from gluonvision.utils.workers import WorkerError, describe_exit
 
 Load = Callable[[int, Callable], Any]

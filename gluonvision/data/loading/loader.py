@@ -21,7 +21,7 @@ import numpy as np
 from gluonvision.data.loading.forked_workers import can_fork, prefetch
 from gluonvision.data.loading.prefetch import prefetch_map
 from gluonvision.data.loading.sampler import Sampler
-from gluonvision.utils.worker_hooks import seed_worker
+from gluonvision.data.loading.torch_in_workers import seed_worker
 
 _LAST_BATCH = ("keep", "discard")
 _BATCHES_PER_WORKER = 2
@@ -58,9 +58,8 @@ class DataLoader:
 
     With workers, OpenCV's own threads are switched off for the whole process, because each worker
     would start one per core. Worker processes are forks, made for each pass; memory that this
-    process writes to while they run is duplicated. In their transforms, ``random`` and
-    ``np.random`` draw numbers that depend on seed, epoch and batch, and so do frameworks with
-    registered hooks (``utils.worker_hooks``), such as torch once the torch backend is imported. A
+    process writes to while they run is duplicated. In their transforms, ``random``, ``np.random``
+    and torch draw numbers that depend on seed, epoch and batch, and torch has one thread. A
     generator of your own draws the same numbers in each worker and each pass.
 
     Args:

@@ -13,14 +13,15 @@ from gluonvision.model_zoo.backbones.dilated_resnet import (
     BottleneckV2,
     Dilated_ResNetV2,
 )
+from gluonvision.model_zoo.backbones.efficientnet_lite import LITE, EfficientNetLite
 from gluonvision.model_zoo.backbones.mobilenet import MobileNetV2
 from gluonvision.model_zoo.backbones.residual import LAYERS
 from gluonvision.model_zoo.backbones.resnet import BasicBlock, Bottleneck, ResNetV1
 from gluonvision.model_zoo.registry import register_model
 from gluonvision.model_zoo.weights.importers import find_pretrained, load_weights
 
-# Parameters of a classifier, which a backbone may lack; the last two are legacy names.
-_CLASSIFIER = ("fc.", "bn2.", "classifier.", "features.18.", "dense0_", "batchnorm2_")
+# Parameters of a classifier, which a backbone may lack, under the names of all files.
+_CLASSIFIER = ("fc.", "bn2.", "classifier.", "features.18.", "dense0_", "batchnorm2_", "conv_head.")
 
 _DOC = """{title}.
 
@@ -106,6 +107,20 @@ resnet18_v1s, resnet34_v1s, resnet50_v1s, resnet101_v1s, resnet152_v1s = (
     _resnet_v1(n, "v1s", deep_stem=True) for n in LAYERS
 )
 mobilenet_v2 = _constructor("mobilenet_v2", "MobileNetV2", MobileNetV2)
+(
+    efficientnet_lite0,
+    efficientnet_lite1,
+    efficientnet_lite2,
+    efficientnet_lite3,
+    efficientnet_lite4,
+) = (
+    _constructor(
+        f"efficientnet_lite{n}",
+        f"EfficientNet-Lite{n}",
+        functools.partial(EfficientNetLite, scaling),
+    )
+    for n, scaling in enumerate(LITE)
+)
 
 # The constructors behind a segmentation model's argument ``backbone='resnet50'`` and its like.
 BACKBONES = {
@@ -113,6 +128,7 @@ BACKBONES = {
     **{f"resnet{n}_v1b": globals()[f"resnet{n}_v1b"] for n in LAYERS},
     **{f"resnet{n}_v1s": globals()[f"resnet{n}_v1s"] for n in LAYERS},
     "mobilenet_v2": mobilenet_v2,
+    **{f"efficientnet_lite{n}": globals()[f"efficientnet_lite{n}"] for n in range(len(LITE))},
 }
 
 
@@ -148,6 +164,7 @@ __all__ = [
     "Bottleneck",
     "BottleneckV2",
     "Dilated_ResNetV2",
+    "EfficientNetLite",
     "MobileNetV2",
     "ResNetV1",
     "Stage",
@@ -156,6 +173,11 @@ __all__ = [
     "dilated_resnet50",
     "dilated_resnet101",
     "dilated_resnet152",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "efficientnet_lite3",
+    "efficientnet_lite4",
     "get_backbone",
     "get_dilated_resnet",
     "mobilenet_v2",

@@ -41,19 +41,19 @@ class DeepLabPlusHead(HybridBlock):
         low_channels: int,
         rates: Sequence[int],
         align_corners: bool = True,
+        channels: int = ASPP_CHANNELS,
     ) -> None:
         super().__init__()
         self.align_corners = align_corners
         self.preact = norm_relu(in_channels, norm_layer, preactivation)
         self.low_preact = norm_relu(low_channels, norm_layer, preactivation)
-        self.aspp = ASPP(in_channels, norm_layer, rates, separable=True)
+        self.aspp = ASPP(in_channels, norm_layer, rates, channels, separable=True)
         self.project = conv_bn_relu(low_channels, _LOW_CHANNELS, norm_layer)
-        joined = ASPP_CHANNELS + _LOW_CHANNELS
-        self.block = separable_conv_bn_relu(joined, ASPP_CHANNELS, norm_layer)
+        self.block = separable_conv_bn_relu(channels + _LOW_CHANNELS, channels, norm_layer)
         self.block.add(
-            *separable_conv_bn_relu(ASPP_CHANNELS, ASPP_CHANNELS, norm_layer),
+            *separable_conv_bn_relu(channels, channels, norm_layer),
             nn.Dropout(0.1),
-            nn.Conv2D(nclass, 1, in_channels=ASPP_CHANNELS),
+            nn.Conv2D(nclass, 1, in_channels=channels),
         )
 
     def hybrid_forward(self, F: Operators, x: Array, low: Array) -> Array:
@@ -76,6 +76,7 @@ class DeepLabV3Plus(SegBaseModel):
         norm_layer: the normalization layer.
         aux: add an auxiliary head on the third stage; the output is then a pair of logits.
         output_stride: of the backbone, 16 as in the paper.
+        head_channels: width of the pyramid and of the decoder, 256 as in the paper.
         kwargs: other arguments of ``SegBaseModel``.
     """
 
@@ -87,6 +88,7 @@ class DeepLabV3Plus(SegBaseModel):
         aux: bool = False,
         *,
         output_stride: int = 16,
+        head_channels: int = ASPP_CHANNELS,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, norm_layer, output_stride=output_stride, **kwargs)
@@ -96,6 +98,7 @@ class DeepLabV3Plus(SegBaseModel):
             low_channels=first.channels,
             rates=atrous_rates(last.stride),
             align_corners=self.align_corners,
+            channels=head_channels,
         )
         self.add_heads(nclass, head, aux)
 

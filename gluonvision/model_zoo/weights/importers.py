@@ -23,6 +23,31 @@ _TORCHVISION_SEGMENTATION = (
     (r"backbone\.", "pretrained."),
     (r"aux_classifier\.", "auxlayer.block."),
 )
+# timm's names within a block of EfficientNet-Lite, those of the first group separately.
+_TIMM_FIRST_GROUP = (
+    (r"(blocks\.0\.\d+)\.conv_dw\.", r"\1.depthwise.conv."),
+    (r"(blocks\.0\.\d+)\.conv_pw\.", r"\1.project_conv."),
+)
+_TIMM_GROUPS = (
+    (r"(blocks\.[1-6]\.\d+)\.conv_pw\.", r"\1.expand_conv."),
+    (r"(blocks\.[1-6]\.\d+)\.conv_dw\.", r"\1.depthwise.conv."),
+    (r"(blocks\.[1-6]\.\d+)\.conv_pwl\.", r"\1.project_conv."),
+    *((rf"(blocks\.[1-6]\.\d+)\.bn{i + 1}\.", rf"\1.bn{i}.") for i in range(3)),
+)
+_LITE_ENDS = ((r"_fc\.", "fc."), (r"_conv_stem\.", "stem.0.conv."), (r"_bn0\.", "stem.1."))
+
+
+def _flat_lite_blocks(repeats: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
+    """Rules for blocks that are numbered through all groups, by the groups' numbers of blocks."""
+    places = [(group, block) for group, num in enumerate(repeats) for block in range(num)]
+    rules = []
+    for number, (group, block) in enumerate(places):
+        target = f"blocks.{group}.{block}."
+        rules.append((rf"_blocks\.{number}\._depthwise_conv\.", f"{target}depthwise.conv."))
+        rules.append((rf"_blocks\.{number}\._", target))
+    return tuple(rules)
+
+
 RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "gluonvision": (),
     "gluoncv segmentation": (
@@ -49,6 +74,30 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"(features\.(?!1\.)\d+\.conv)\.6\.", r"\1.2."),
         (r"(features\.(?!1\.)\d+\.conv)\.7\.", r"\1.3."),
     ),
+    "timm efficientnet_lite": (
+        (r"conv_stem\.", "stem.0.conv."),
+        (r"bn1\.", "stem.1."),
+        *_TIMM_FIRST_GROUP,
+        *_TIMM_GROUPS,
+        (r"conv_head\.", "conv_head.0."),
+        (r"bn2\.", "conv_head.1."),
+        (r"classifier\.", "fc."),
+    ),
+    # Lite1 and Lite2 have equally many blocks.
+    **{
+        f"efficientnet_lite_pytorch, {names}": (
+            *_LITE_ENDS,
+            (r"_conv_head\.", "conv_head.0."),
+            (r"_bn1\.", "conv_head.1."),
+            *_flat_lite_blocks(repeats),
+        )
+        for names, repeats in (
+            ("Lite0", (1, 2, 2, 3, 3, 4, 1)),
+            ("Lite1 and Lite2", (1, 3, 3, 4, 4, 5, 1)),
+            ("Lite3", (1, 3, 3, 5, 5, 6, 1)),
+            ("Lite4", (1, 4, 4, 6, 6, 8, 1)),
+        )
+    },
     "torchvision fcn": (*_TORCHVISION_SEGMENTATION, (r"classifier\.", "head.block.")),
     "torchvision deeplabv3": (
         *_TORCHVISION_SEGMENTATION,

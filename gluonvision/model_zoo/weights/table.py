@@ -147,6 +147,14 @@ _TORCHVISION_BACKBONES = {
     "resnet152_v1b": ("resnet152-394f9c45.pth", 78.312),
     "mobilenet_v2": ("mobilenet_v2-b0353104.pth", 71.878),
 }
+# name: timm's release, top-1. TensorFlow's own weights, as timm ported them.
+_EFFICIENTNET_LITE = {
+    "efficientnet_lite0": ("tf_efficientnet_lite0-0aa007d2.pth", 75.1),
+    "efficientnet_lite1": ("tf_efficientnet_lite1-bde8b488.pth", 76.7),
+    "efficientnet_lite2": ("tf_efficientnet_lite2-dcccb7df.pth", 77.6),
+    "efficientnet_lite3": ("tf_efficientnet_lite3-b733e338.pth", 79.8),
+    "efficientnet_lite4": ("tf_efficientnet_lite4-741542c3.pth", 81.5),
+}
 # name: SHA1, mIoU
 _GLUONCV_SEGMENTATION = {
     "fcn_resnet101_coco": ("766cdf9cc3e5b980b141643f054db5b48863f634", 66.2),
@@ -203,6 +211,18 @@ def _torchvision_backbone(name: str) -> tuple[Weights, ...]:
     return (_torchvision(file, Score(top1, "top-1", "ImageNet-1k val", _TORCHVISION)),)
 
 
+def _efficientnet_lite(name: str) -> tuple[Weights, ...]:
+    release, top1 = _EFFICIENTNET_LITE[name]
+    score = _score(top1, "top-1", "ImageNet-1k val", "EfficientNet-Lite, release notes")
+    hub = f"https://huggingface.co/timm/tf_{name}.in1k/resolve/main/model.safetensors"
+    github = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/"
+    digits = release.rsplit("-", 1)[1].removesuffix(".pth")
+    return (
+        Weights(release, "timm", f"sha256:{digits}", (github + release,), "Apache-2.0", score),
+        Weights(f"tf_{name}.in1k.safetensors", "timm", None, (hub,), "Apache-2.0", score),
+    )
+
+
 def _gluoncv_segmentation(name: str) -> tuple[Weights, ...]:
     sha1, miou = _GLUONCV_SEGMENTATION[name]
     data, table = _SEGMENTATION_DATA[name.rsplit("_", 1)[1]]
@@ -221,6 +241,7 @@ BACKBONES: dict[str, tuple[Weights, ...]] = {
     **{f"dilated_resnet{depth}": _dilated(depth) for depth in _V2},
     **{name: _v1(name) for name in _V1},
     "mobilenet_v2": _torchvision_backbone("mobilenet_v2"),
+    **{name: _efficientnet_lite(name) for name in _EFFICIENTNET_LITE},
 }
 SEGMENTATION: dict[str, tuple[Weights, ...]] = {
     **{name: _gluoncv_segmentation(name) for name in _GLUONCV_SEGMENTATION},

@@ -205,6 +205,15 @@ def test_slice_axis(axis, begin, end):
     )
 
 
+@pytest.mark.parametrize("widths", [(0, 2, 1, 0), (1, 1, 3, 3), (0, 0, 0, 0)])
+def test_pad(widths):
+    check(
+        lambda x: F.pad(x, mode="constant", pad_width=(0, 0, 0, 0, *widths), constant_value=2),
+        lambda x: np.pad(x, ((0, 0), (0, 0), widths[:2], widths[2:]), constant_values=2),
+        normal(2, 3, 4, 5),
+    )
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_arange_like(axis, dtype):

@@ -15,10 +15,10 @@ CAMVID = get_meta("camvid")
 FORM = next(format for format in backend.EXPORT_FORMATS if format != "onnx")
 
 
-@pytest.fixture(scope="module")
-def net():
+@pytest.fixture(scope="module", params=["resnet18_v1b", "efficientnet_lite0"])
+def net(request):
     backend.seed(0)
-    net = FCN(CAMVID.num_class, "resnet18_v1b", pretrained_base=False, aux=True)
+    net = FCN(CAMVID.num_class, request.param, pretrained_base=False, aux=True)
     drawn = np.random.default_rng(0)
     arrays = backend.get_parameters(net)
     for name, value in arrays.items():

@@ -8,7 +8,15 @@ from gluonvision.backend import F, HybridBlock, array, as_numpy, evaluate, init,
 from gluonvision.model_zoo import FCN, DeepLabV3, DeepLabV3Plus, PSPNet, SegBaseModel
 
 BACKBONES = sorted(model_zoo.backbones.BACKBONES)
-SMALL_BACKBONES = ("resnet18", "resnet18_v1b", "resnet18_v1s", "mobilenet_v2")
+SMALL_BACKBONES = (
+    "resnet18",
+    "resnet18_v1b",
+    "resnet18_v1s",
+    "mobilenet_v2",
+    "efficientnet_lite0",
+)
+# Millions of parameters, as the release notes of EfficientNet-Lite give them.
+LITE_PARAMETERS = (4.65, 5.42, 6.09, 8.19, 13.0)
 
 
 def images(height, width, num=1, channels=3):
@@ -98,6 +106,13 @@ class TestDeepLabV3(ModelContract):
 class TestDeepLabV3Plus(ModelContract):
     model = DeepLabV3Plus
 
+    def test_its_head_can_be_narrower(self):
+        net = self.build(head_channels=24)
+        assert evaluate(net, images(33, 49)).shape == (1, 3, 33, 49)
+        shapes = backend.parameter_shapes(net)
+        assert shapes["head.aspp.project.0.weight"] == (24, 5 * 24, 1, 1)
+        assert shapes["head.block.13.weight"] == (3, 24, 1, 1)
+
     def test_its_decoder_resizes_as_its_scores_are(self):
         x, scores = images(48, 64), []
         for align_corners in (True, False):
@@ -152,6 +167,24 @@ def test_a_classifier_is_an_option(backbone):
     assert evaluate(net, images(65, 65, num=2)).shape == (2, 7)
     with pytest.raises(ValueError, match="classes=0"):
         model_zoo.get_backbone(backbone, classes=0)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_efficientnet_lite_has_the_published_number_of_parameters(number):
+    shapes = backend.parameter_shapes(model_zoo.get_model(f"efficientnet_lite{number}"))
+    learned = [np.prod(shape) for name, shape in shapes.items() if "running" not in name]
+    assert sum(learned) / 1e6 == pytest.approx(LITE_PARAMETERS[number], abs=0.01)
+
+
+def test_efficientnet_lite_pads_as_at_its_own_resolution():
+    """A constant image is constant inside, and differs on the side that is padded."""
+    net = model_zoo.get_backbone("efficientnet_lite0", classes=None)
+    weights = backend.get_parameters(net)
+    weights = {n: np.ones_like(w) if n == "stem.0.conv.weight" else w for n, w in weights.items()}
+    backend.set_parameters(net, weights)
+    x = array(np.full((1, 3, 8, 6), 0.1, np.float32))
+    taps = as_numpy(evaluate(net.stem[0], x))[0, 0] / 0.3
+    np.testing.assert_allclose(taps, np.outer([3, 3, 3, 2], [3, 3, 2]), rtol=1e-5)
 
 
 def test_dilated_resnets_by_number_of_layers():

@@ -194,7 +194,7 @@ def test_mistakes_are_told(weights, camvid, tmp_path):
         evaluation_of_run(str(weights.with_name("other.params")))
     assert evaluation_of_run(str(weights)).data_folder is not None
     assert evaluation_of_run(str(weights), dataset="camvid").data_folder is None
-    with pytest.raises(ValueError, match="resnet50_v1b is published for no data set"):
+    with pytest.raises(ValueError, match="resnet50_v1b is not a segmentation model"):
         evaluation_of_model("resnet50_v1b", dataset="camvid")
     with pytest.raises(ValueError, match="unknown name 'fcn_resnet101_vok'. Did you mean"):
         evaluation_of_model("fcn_resnet101_vok")
