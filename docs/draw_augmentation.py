@@ -74,7 +74,7 @@ def grid(pairs, dataset, inference):
     rows = []
     for index, (image, mask) in enumerate(pairs):
         column = [(image, mask), *crops(image, mask, index, COLUMNS, inference)]
-        rows.append([Image.fromarray(picture) for picture, _ in column])
+        rows.append([Image.fromarray(crop) for crop, _ in column])
         rows.append([get_mask(labels, dataset).convert("RGB") for _, labels in column])
     return tiled(rows, CELL)
 
@@ -92,11 +92,11 @@ def tiled(rows, cell):
     width, height = (GAP + n * (cell + GAP) for n in (len(rows[0]), len(rows)))
     canvas = Image.new("RGB", (width, height), "white")
     for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            picture.thumbnail((cell, cell), Image.LANCZOS)
-            middle = (cell - picture.width) // 2, (cell - picture.height) // 2
+        for x, image in enumerate(row):
+            image.thumbnail((cell, cell), Image.LANCZOS)
+            middle = (cell - image.width) // 2, (cell - image.height) // 2
             place = [GAP + n * (cell + GAP) + m for n, m in zip((x, y), middle)]
-            canvas.paste(picture, tuple(place))
+            canvas.paste(image, tuple(place))
     return canvas
 
 
