@@ -30,6 +30,8 @@ import run_blocks  # noqa: E402
 import zoo  # noqa: E402
 
 PAGES = sorted(DOCS.glob("*.md"))
+# The options of a training command, in a block of bash.
+TRAINING = re.compile(r"^(?!\s*#).*(?:segmentation/main\.py|gluonvision train)\b(.*)", re.MULTILINE)
 GOOD = """
 <!--
 ```python
@@ -110,9 +112,8 @@ def trainings():
     for page in PAGES:
         for block in run_blocks.blocks(page.read_text()):
             code = block.code.replace("\\\n", " ") if block.kind == "bash" else ""
-            for line in re.findall(r"(?:segmentation/main\.py|gluonvision train)\b(.*)", code):
-                options = shlex.split(line, comments=True)
-                yield pytest.param(options, id=f"{page.name}:{block.line}")
+            for line in TRAINING.findall(code):
+                yield pytest.param(shlex.split(line, comments=True), id=f"{page.name}:{block.line}")
 
 
 @pytest.mark.parametrize("options", trainings())

@@ -217,7 +217,7 @@ def test_unusual_pictures(kind, run, images):
 @pytest.mark.filterwarnings("ignore:Image size")
 def test_a_bomb_is_refused_but_by_its_owner(run, images, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
-    monkeypatch.setattr("gluonvision.data.files.decoding._MOST_PIXELS", 500)
+    monkeypatch.setattr("gluonvision.data.files.decoding._MAX_PIXELS", 500)
     code, _, err = run("in/b.jpg")
     assert code == 1 and "b.jpg" in err and "--large" in err
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

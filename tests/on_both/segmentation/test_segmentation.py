@@ -139,7 +139,7 @@ def test_the_input_is_normalized_by_imagenets_statistics():
     "image", [np.zeros((4, 5, 3)), np.zeros((4, 5), np.uint8)], ids=["float", "no channels"]
 )
 def test_prediction_refuses_what_is_no_image(image):
-    with pytest.raises(ValueError, match=r"expected uint8 \(H, W, C\)"):
+    with pytest.raises(ValueError, match=r"expected one image as uint8 \(H, W, 3\)"):
         predict(None, image)
 
 
