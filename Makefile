@@ -14,13 +14,15 @@ demo: $(VENV)/demo.done
 # One process per core, each computing in one thread. All tests of a file run in one process.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-# Before each commit: under a minute on two cores. These files train nothing and start no processes.
+# Before each commit: files that together take under a minute on two cores.
 QUICK := tests/project tests/backend/test_parameters_file.py tests/backend/test_seam.py \
 	tests/data/test_augment.py tests/data/test_class_weights.py tests/data/test_data.py \
 	tests/data/test_datasets.py tests/data/test_loader.py tests/data/test_prepare.py \
-	tests/data/test_warp.py tests/doctor tests/metrics/test_bootstrap.py \
+	tests/data/test_warp.py tests/doctor tests/kernels/test_fused_loss.py \
+	tests/kernels/test_upsampled_argmax.py tests/metrics/test_bootstrap.py \
 	tests/metrics/test_boundary_iou.py tests/metrics/test_metrics.py tests/model_zoo/test_weights.py \
-	tests/on_both/backend tests/on_both/loss tests/plots/test_masks.py tests/runs \
+	tests/on_both/backend tests/on_both/loss tests/on_both/models/test_load_weights.py \
+	tests/plots/test_masks.py tests/plots/test_prediction_grid.py tests/runs \
 	tests/utils/test_download.py
 
 quick: $(VENV)/test.done

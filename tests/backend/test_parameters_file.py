@@ -317,7 +317,7 @@ def test_save_syncs_the_file_then_renames_then_syncs_the_folder(tmp_path, monkey
     assert calls == (["fsync", "replace", "fsync"] if os.name != "nt" else ["fsync", "replace"])
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links and modes are POSIX's")
+@pytest.mark.posix
 def test_save_keeps_a_link_and_the_usual_permissions(tmp_path):
     (tmp_path / "disk").mkdir()
     link = tmp_path / "a.params"

@@ -337,6 +337,7 @@ class TestFiles:
         path.write_bytes(path.read_bytes() + bytes(100) + b"\xff\xda")
         assert np.array_equal(read_image(path), whole)
 
+    @pytest.mark.posix
     @pytest.mark.parametrize("kind", ["pipe", "device", "loop", "folder"])
     def test_what_is_no_file_neither_hangs_nor_grows(self, tmp_path, kind):
         path = tmp_path / "a.png"

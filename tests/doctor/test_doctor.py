@@ -531,6 +531,7 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
     assert growth < 2000 * added
 
 
+@pytest.mark.posix
 def test_pipes_do_not_hang(folder):
     image(folder, 0).unlink()
     os.mkfifo(image(folder, 0))

@@ -1,7 +1,6 @@
 """The command ``demo``: files, folders, videos and webcams, and everything that can be wrong."""
 
 import logging
-import resource
 import shutil
 from pathlib import Path
 
@@ -281,7 +280,10 @@ def test_an_interrupted_video_leaves_nothing(run, video, monkeypatch, tmp_path):
     assert files_in(tmp_path) == before
 
 
+@pytest.mark.posix
 def test_a_video_that_does_not_fit_on_the_disk_is_told(run, video, tmp_path):
+    import resource  # Windows has none
+
     before = files_in(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))

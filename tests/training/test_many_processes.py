@@ -180,6 +180,7 @@ def test_torchrun_gives_what_plain_python_does(config):
     assert weights("torchrun") == weights("plain")
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 def test_asked_to_stop_all_processes_stop_after_the_same_step(config):
     data = ["--data-folder", config.data_folder, "--ngpus", "2"]

@@ -2,7 +2,6 @@
 
 import hashlib
 import http.server
-import os
 import random
 import re
 import signal
@@ -197,6 +196,7 @@ def test_what_is_there_stays_when_mirrors_fail(server, path):
     assert path.read_bytes() == b"old"
 
 
+@pytest.mark.posix
 def test_a_read_only_folder_is_enough_for_what_is_there(server, path):
     download(server.url("good"), path, checksum=SHA1)
     path.parent.chmod(0o500)
@@ -375,7 +375,7 @@ def test_two_processes_fetch_once(server, path):
     assert is_alone(path)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+@pytest.mark.posix
 def test_killed_process_is_resumed(server, path):
     client = start_client(server, "held_at_half", path)
     assert any(int(line) == HALF for line in client.stdout)

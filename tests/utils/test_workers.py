@@ -79,7 +79,9 @@ def test_a_result_larger_than_a_pipe_arrives():
     ("work", "told"),
     [
         (one_raises, r"process 1 of 3 failed:\nTraceback(.|\n)*TypeError: a fault of ours$"),
-        (one_is_killed, "process 2 of 3 was killed by SIGKILL"),
+        pytest.param(
+            one_is_killed, "process 2 of 3 was killed by SIGKILL", marks=pytest.mark.posix
+        ),
         (one_exits, "process 0 of 3 exited with code 7"),
         (all_raise, "failed:(.|\n)*TypeError: of process"),
     ],
@@ -135,11 +137,11 @@ def parent(tmp_path, request):
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for processes of others: Linux")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_no_worker_outlives_its_parent(parent, number):
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_no_worker_outlives_its_parent(parent, name):
     process, workers = parent
     watched = [os.pidfd_open(pid) for pid in workers]
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     ended = []
     while len(ended) < 2:
         ready, _, _ = select.select([w for w in watched if w not in ended], [], [], 30)
@@ -150,6 +152,7 @@ def test_no_worker_outlives_its_parent(parent, number):
     process.wait(timeout=30)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("parent", ["tell_which_signal"], indirect=True)
 def test_workers_are_told_which_signal_their_parent_had(parent, number):
@@ -159,6 +162,7 @@ def test_workers_are_told_which_signal_their_parent_had(parent, number):
     assert (process.returncode, out) == (0, f"{int(number)}\n"), err
 
 
+@pytest.mark.posix
 def test_workers_that_end_by_an_interrupt_are_no_failure(parent):
     process, _ = parent
     process.send_signal(signal.SIGINT)

@@ -1,7 +1,6 @@
 """Runs that are killed, stopped, starved of disk or damaged, and go on as if nothing had been."""
 
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -90,6 +89,7 @@ def undisturbed(voc_like, tmp_path_factory):
     return everything(folder / RUN)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     "moments", [(14, 23), pytest.param((14, 18, 23, 26, 13, 15), marks=pytest.mark.slow)]
 )
@@ -107,6 +107,7 @@ def test_a_run_killed_at_many_moments_ends_as_one_that_was_not(moments, options,
     assert not leftovers, "what kills left behind is removed"
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
@@ -120,7 +121,10 @@ def test_a_run_that_is_asked_to_stop_saves_and_says_how_to_go_on(number, options
     assert everything(RUN)["checkpoint.params"] == undisturbed["checkpoint.params"]
 
 
+@pytest.mark.posix
 def test_a_full_disk_is_an_error_and_the_state_before_it_stands(options, undisturbed):
+    import resource  # Windows has none
+
     config = TrainConfig(**options)
     train(TrainConfig(**options | {"epochs": 2}))
     before = checkpoint.list_checkpoints(RUN / "states")
@@ -179,6 +183,7 @@ def test_a_run_is_neither_overwritten_nor_gone_on_with_under_other_options(optio
     assert everything(RUN.with_name("default.replaced")) == before
 
 
+@pytest.mark.posix
 def test_a_fine_tuning_killed_before_its_first_state_begins_from_its_weights_again(options):
     weights = train(TrainConfig(**options))
     tuned = options | {"checkname": "tuned", "resume": str(weights)}
