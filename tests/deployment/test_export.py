@@ -72,6 +72,7 @@ def test_pyramid_pooling_in_onnx_gives_the_nets_scores_at_any_size(psp_onnx, siz
     assert (scores.argmax(1) == expected.argmax(1)).mean() > 0.999
 
 
+@pytest.mark.slow
 def test_uneven_padding_in_onnx_gives_the_nets_scores_at_any_size(tmp_path):
     net, path = build(DeepLabV3Plus, "efficientnet_lite0", head_channels=16), tmp_path / "net.onnx"
     export(net, path, "onnx", CAMVID, "deeplabv3plus")

@@ -18,12 +18,12 @@ FAMILIES = pytest.mark.parametrize("family", [FCN, PSPNet, DeepLabV3, DeepLabV3P
 NETS = pytest.mark.parametrize(
     ("family", "backbone"),
     [
-        (FCN, "resnet18"),
         (PSPNet, "resnet18"),
-        (DeepLabV3, "resnet18"),
-        (FCN, "resnet18_v1s"),
-        (FCN, "mobilenet_v2"),
-        (DeepLabV3Plus, "efficientnet_lite0"),
+        (DeepLabV3Plus, "mobilenet_v2"),
+        pytest.param(FCN, "resnet18", marks=pytest.mark.slow),
+        pytest.param(DeepLabV3, "resnet18", marks=pytest.mark.slow),
+        pytest.param(FCN, "resnet18_v1s", marks=pytest.mark.slow),
+        pytest.param(DeepLabV3Plus, "efficientnet_lite0", marks=pytest.mark.slow),
     ],
 )
 
@@ -164,7 +164,10 @@ def _step_of(family, x, rank, wrap):
     return net
 
 
-@FAMILIES
+@pytest.mark.parametrize(
+    "family",
+    [PSPNet, *(pytest.param(f, marks=pytest.mark.slow) for f in (FCN, DeepLabV3, DeepLabV3Plus))],
+)
 def test_two_processes_step_as_one_with_the_whole_batch(family, tmp_path):
     torch.multiprocessing.spawn(_ddp_step, (2, str(tmp_path), family), nprocs=2)
     stepped = torch.load(tmp_path / "stepped.pt", weights_only=True)

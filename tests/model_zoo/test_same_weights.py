@@ -47,5 +47,6 @@ def test_both_backends_draw_the_same_weights():
     assert len(set(torch)) == 5
 
 
+@pytest.mark.slow
 def test_another_seed_draws_other_weights():
     assert not set(digests("torch", seed=3)) & set(digests("torch", seed=4))

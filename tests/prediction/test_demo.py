@@ -167,7 +167,7 @@ def test_an_ending_kept_is_not_another_files_name(images):
 
 BAD = {
     "none.jpg": "no such file",
-    "text.jpg": "no picture",
+    "text.jpg": "not an image",
     "empty.png": "0 bytes",
     "cut.jpg": "truncated",
     "float.tif": "more than 8 bits",

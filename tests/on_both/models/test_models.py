@@ -127,7 +127,13 @@ class TestDeepLabV3Plus(ModelContract):
         assert np.abs(corners - centres).max() > 1e-3
 
 
-@pytest.mark.parametrize("backbone", [b for b in BACKBONES if "152" not in b])
+def _slow_if_large(backbone):
+    """The families have the same code at every depth."""
+    is_large = any(size in backbone for size in ("34", "101", "152", "lite2", "lite3", "lite4"))
+    return pytest.param(backbone, marks=[pytest.mark.slow] if is_large else [])
+
+
+@pytest.mark.parametrize("backbone", map(_slow_if_large, BACKBONES))
 def test_a_backbone_publishes_the_stages_that_it_has(backbone):
     net = model_zoo.get_backbone(backbone, classes=None, output_stride=16)
     maps = [as_numpy(m).shape for m in _extract(net, images(65, 97))]

@@ -99,6 +99,7 @@ def test_resuming_starts_from_the_weights_of_another_run(config):
     assert all(np.abs(tuned[n] - start[n]).max() < 1e-6 for n in weights)
 
 
+@pytest.mark.slow
 def test_a_model_fits_five_images_that_it_sees_often(voc_like, in_folder):
     config = TrainConfig(
         **SMALL | {"batch_size": 6, "base_size": 120, "crop_size": 96},
@@ -161,9 +162,9 @@ def test_main_and_demo_from_the_command_line(config, voc_like, in_folder):
     ("script", "arguments", "message"),
     [
         ("main.py", ["--data-folder", "nowhere"], "Pascal VOC 2012 not found"),
-        ("main.py", ["--crop-size", "0"], "crop_size=0"),
-        ("main.py", ["--seed", "-1"], "seed=-1"),
-        ("main.py", ["--no-such-option"], "--no-such-option"),
+        pytest.param("main.py", ["--crop-size", "0"], "crop_size=0", marks=pytest.mark.slow),
+        pytest.param("main.py", ["--seed", "-1"], "seed=-1", marks=pytest.mark.slow),
+        pytest.param("main.py", ["--no-such-option"], "--no-such-option", marks=pytest.mark.slow),
         ("demo.py", ["nothing.jpg", "--resume", "none.params"], "nothing.jpg: no such file"),
     ],
 )
