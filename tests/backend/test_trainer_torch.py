@@ -26,7 +26,7 @@ def new_trainer(dropout=0.0, dtype="float32", **options):
 
 
 def losses(trainer, steps):
-    taken, x = [], X.astype(backend.placement(trainer.net)[1])
+    taken, x = [], X.astype(backend.device_and_dtype(trainer.net)[1])
     for step in steps:
         backend.reseed(1, step)
         taken.append(trainer.step(backend.array(x), backend.array(LABEL), 0.002))
