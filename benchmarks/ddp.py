@@ -96,7 +96,7 @@ def main():
     work = f"FCN-ResNet18, 2 processes x {BATCH} x {SIDE} x {SIDE}, gloo"
     row = measuring.time_row(work, "time of a step", ours, PEER, alone)
     row["exchange alone, ms"] = exchange
-    row["gradients to come when it begins"] = missing[0]
+    row["fraction of gradients missing at its start"] = missing[0]
     measuring.save("ddp", [row], options)
 
 

@@ -31,9 +31,9 @@ autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 nitpicky = True
-# Links to other projects would need the network.
+# Links to other projects need the network.
 nitpick_ignore_regex = [("py:.*", r"(?!gluonvision).*")]
-# Gluon documents its own.
+# Gluon documents this class itself.
 nitpick_ignore = [("py:class", "gluonvision.backend.torch.block.ParameterDict")]
 
 GENERATED = DOCS / "_generated"

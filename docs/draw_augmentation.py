@@ -1,11 +1,12 @@
-"""Draw what the training transform makes of a picture: a grid, and an animated GIF.
+"""Draw augmented training samples: a grid, and an animated GIF.
 
     python docs/draw_augmentation.py
     python docs/draw_augmentation.py --images photo.jpg other.jpg --masks photo.png other.png
 
-Writes augmentation.png and .gif into ``--output``, by default the current folder. The masks are of
-``--dataset``. Without images it draws docs/images, of two photographs of
-scripts/segmentation/examples with masks traced by hand, their colours distorted.
+Writes augmentation.png and augmentation.gif into ``--output``, by default the current folder.
+``--dataset`` gives the classes of the masks. Without images, it draws the figures in docs/images:
+two photographs from scripts/segmentation/examples, with masks that were traced by hand and with
+distorted colours.
 """
 
 import argparse
@@ -25,7 +26,7 @@ COLUMNS, FRAMES, CELL, GAP = 5, 12, 150, 6
 GIF_CELL = 220
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "scripts" / "segmentation" / "examples"
-# Photograph, class, and its outline x, y, x, y, ... in the photograph's pixels.
+# Photograph, class, and the outline of the object: x, y, x, y, ... in pixels.
 TRACED = [
     (
         "car.jpg",
@@ -52,7 +53,7 @@ TRACED = [
 
 
 def traced(name, thing, outline):
-    """A photograph, and its mask as VOC has them: one thing, a border around it ignored."""
+    """Make a photograph's mask in VOC's style: one object, with an ignored border around it."""
     image = read_image(EXAMPLES / name)
     inside = fill([int(number) for number in outline.split()], image.shape[:2])
     mask = np.where(inside, get_meta("pascal_voc").classes.index(thing), 0).astype(np.int32)
@@ -62,24 +63,24 @@ def traced(name, thing, outline):
 
 
 def crops(image, mask, index, count, inference):
-    """``count`` training samples of one picture, as epochs would have them."""
+    """Yield ``count`` training samples of one image, each as in another epoch."""
     for epoch in range(count):
         generator = np.random.default_rng([epoch, index])
         yield random_transform(image, mask, generator, **inference)
 
 
 def grid(pairs, dataset, inference):
-    """A row of pictures and a row of masks for each pair; the first column is the original."""
+    """Draw a row of images and a row of masks for each pair; the first column is the original."""
     rows = []
     for index, (image, mask) in enumerate(pairs):
         column = [(image, mask), *crops(image, mask, index, COLUMNS, inference)]
-        rows.append([Image.fromarray(picture) for picture, _ in column])
+        rows.append([Image.fromarray(crop) for crop, _ in column])
         rows.append([get_mask(labels, dataset).convert("RGB") for _, labels in column])
     return tiled(rows, CELL)
 
 
 def frames(pairs, dataset, inference):
-    """One picture after the other: each crop, and beside it the crop under its mask's colours."""
+    """Draw the frames of the animation: each crop, next to its overlay."""
     for index, (image, mask) in enumerate(pairs):
         for crop, labels in crops(image, mask, index, FRAMES // len(pairs), inference):
             coloured = overlay(crop, labels, dataset, legend=False)
@@ -87,15 +88,15 @@ def frames(pairs, dataset, inference):
 
 
 def tiled(rows, cell):
-    """Pictures in rows and columns, each fitted into a square of ``cell`` pixels."""
+    """Arrange images in rows and columns, each scaled to fit a square of ``cell`` pixels."""
     width, height = (GAP + n * (cell + GAP) for n in (len(rows[0]), len(rows)))
     canvas = Image.new("RGB", (width, height), "white")
     for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            picture.thumbnail((cell, cell), Image.LANCZOS)
-            middle = (cell - picture.width) // 2, (cell - picture.height) // 2
+        for x, image in enumerate(row):
+            image.thumbnail((cell, cell), Image.LANCZOS)
+            middle = (cell - image.width) // 2, (cell - image.height) // 2
             place = [GAP + n * (cell + GAP) + m for n, m in zip((x, y), middle)]
-            canvas.paste(picture, tuple(place))
+            canvas.paste(image, tuple(place))
     return canvas
 
 
@@ -111,24 +112,28 @@ def save(pairs, dataset, output, inference):
 
 
 def read(image, mask, meta):
-    """A picture and its mask, of one size."""
+    """Read an image and its mask, and check that their sizes agree."""
     image, mask = read_image(image), read_mask(mask, meta)
     if image.shape[:2] != mask.shape:
-        raise ValueError(f"an image of {image.shape[:2]} and a mask of {mask.shape}: expected one")
+        raise ValueError(
+            f"image of {image.shape[:2]} and mask of {mask.shape}: expected the same size"
+        )
     return image, mask
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", nargs="*", default=[], help="pictures")
+    parser.add_argument("--images", nargs="*", default=[], help="images")
     parser.add_argument("--masks", nargs="*", default=[], help="their masks, in the same order")
-    parser.add_argument("--dataset", default="pascal_voc", help="what the masks' labels mean")
-    parser.add_argument("--root", help="of a data set of one's own (folder)")
+    parser.add_argument("--dataset", default="pascal_voc", help="classes of the masks")
+    parser.add_argument("--root", help="folder of your own data set")
     parser.add_argument("--base-size", type=int, default=520)
     parser.add_argument("--crop-size", type=int, default=480)
-    parser.add_argument("--photometric", action="store_true", help="distort the colours too")
-    parser.add_argument("--cat-max-ratio", type=float, default=1.0, help="of a crop for one class")
-    parser.add_argument("--output", type=Path, help="folder of the two pictures")
+    parser.add_argument("--photometric", action="store_true", help="also distort the colours")
+    parser.add_argument(
+        "--cat-max-ratio", type=float, default=1.0, help="largest fraction of a class"
+    )
+    parser.add_argument("--output", type=Path, help="folder for the two figures")
     options = parser.parse_args()
     if len(options.images) != len(options.masks):
         parser.error(f"{len(options.images)} images and {len(options.masks)} masks: expected pairs")

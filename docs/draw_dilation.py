@@ -1,4 +1,4 @@
-"""Draw what dilation is, and what it keeps: docs/images/dilation.png and stride.png.
+"""Draw how dilation works, and what it preserves: docs/images/dilation.png and stride.png.
 
 python docs/draw_dilation.py
 """
@@ -22,7 +22,7 @@ _SEEN, _TAP, _LINE = "#cfe3f7", "#c8352b", "#b8b8b8"
 
 
 def draw_kernels(path: Path) -> None:
-    """What one output pixel sees through one, two and three 3x3 layers of dilation 1, 2, 4."""
+    """Draw what one output pixel sees through one, two and three 3x3 layers of dilation 1, 2, 4."""
     figure = Figure(figsize=(10.5, 4), layout="constrained")
     for axes, rates in zip(figure.subplots(1, 3), ((1,), (1, 2), (1, 2, 4))):
         _grid(axes, receptive_field(rates), rates[-1])
@@ -34,7 +34,7 @@ def draw_kernels(path: Path) -> None:
 
 
 def receptive_field(rates) -> np.ndarray:
-    """Which pixels the middle one depends on after 3x3 layers of these dilations, bool."""
+    """Find the pixels that the middle one depends on after 3x3 layers of these dilations, bool."""
     field = np.zeros((_SIDE, _SIDE), np.uint8)
     field[_SIDE // 2, _SIDE // 2] = 1
     for rate in rates:
@@ -57,7 +57,7 @@ def _grid(axes, seen, rate):
 
 
 def draw_strides(path: Path) -> None:
-    """The best mask that can be had at strides 32, 16, 8: a true one made coarse and fine again."""
+    """Draw the best possible mask at strides 32, 16 and 8: a true mask, reduced and enlarged."""
     labels = _without_border(draw_scene((375, 500), np.random.default_rng([7, 4]), first=3)[1])
     figure = Figure(figsize=(10.5, 2.5), layout="constrained")
     first, *others = figure.subplots(1, 4)
@@ -73,7 +73,7 @@ def draw_strides(path: Path) -> None:
 
 
 def through_stride(labels: np.ndarray, stride: int) -> np.ndarray:
-    """Perfect scores averaged over cells of ``stride``, resized as a model does, and decided."""
+    """Average perfect scores over cells of ``stride``, resize them as a model does; argmax."""
     size = tuple(-(-n // stride) for n in labels.shape[::-1])
     scores = [
         cv2.resize(

@@ -1,9 +1,9 @@
-"""Draw what the model that comes with the package finds in an example picture.
+"""Draw the included model's result for an example image.
 
     python docs/draw_street.py
 
-Writes docs/images/street.png: the photograph, its palette mask, its overlay. Where the
-photograph is from, scripts/segmentation/examples/README.md says.
+Writes docs/images/street.png: the photograph, its palette mask and its overlay. The README of
+scripts/segmentation/examples names the source of the photograph.
 """
 
 from pathlib import Path
@@ -21,18 +21,18 @@ _GAP = 8
 
 
 def draw(path: Path) -> None:
-    """Segment the photograph and write the three pictures side by side, on white."""
+    """Segment the photograph, and write the three images next to each other on white."""
     image = read_image(PHOTOGRAPH)
     net = get_model("deeplabv3plus_mobilenet_v2_camvid", pretrained=True)
     mask = predict(net, image)
     panels = Image.fromarray(image), get_mask(mask, "camvid"), overlay(image, mask, "camvid")
     width = sum(panel.width + _GAP for panel in panels) - _GAP
-    sheet = Image.new("RGB", (width, max(panel.height for panel in panels)), "white")
+    canvas = Image.new("RGB", (width, max(panel.height for panel in panels)), "white")
     x = 0
     for panel in panels:
-        sheet.paste(panel.convert("RGB"), (x, 0))
+        canvas.paste(panel.convert("RGB"), (x, 0))
         x += panel.width + _GAP
-    sheet.quantize(256).save(path, optimize=True)
+    canvas.quantize(256).save(path, optimize=True)
 
 
 if __name__ == "__main__":

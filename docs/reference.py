@@ -1,11 +1,11 @@
-"""Write the pages of the API reference: every public name of every module in ``PAGES``."""
+"""Write the pages of the API reference, with every public name of every module in ``PAGES``."""
 
 import importlib
 import inspect
 from pathlib import Path
 from types import ModuleType
 
-# Page: its modules. A name that several modules export is documented at the first of them.
+# The modules of each page. A name that several modules export is documented at the first one.
 PAGES = {
     "gluonvision": ("gluonvision",),
     "segmentation": ("gluonvision.segmentation",),
@@ -71,7 +71,7 @@ PAGES = {
 
 
 def find_module(name: str) -> ModuleType:
-    """Import a module, or find what acts as one in its package: ``gluonvision.backend.nn``."""
+    """Import a module, or find an object that acts as one, such as ``gluonvision.backend.nn``."""
     if "." not in name:
         return importlib.import_module(name)
     parent, _, last = name.rpartition(".")
@@ -80,7 +80,7 @@ def find_module(name: str) -> ModuleType:
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """List a module's ``__all__``, or else what it defines without an underscore."""
+    """List a module's ``__all__``; without one, the names it defines without an underscore."""
     if hasattr(module, "__all__"):
         return list(module.__all__)
     own = [name for name, value in vars(module).items() if _is_defined_in(module, value)]
@@ -103,13 +103,13 @@ def write_pages(folder: Path) -> None:
 
 
 def write_if_new(path: Path, text: str) -> None:
-    """Write a file unless it has that text already: Sphinx rebuilds the files that changed."""
+    """Write a file unless it has this text already, because Sphinx rebuilds changed files."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
 
 
 def _section(name, line, documented):
-    """The names of one module; ``documented`` maps the earlier ones to their full names."""
+    """Document one module; ``documented`` maps names of earlier modules to their full names."""
     module = find_module(name)
     heading = f"{name}\n{line * len(name)}\n\n{inspect.cleandoc(module.__doc__ or '')}"
     entries, links = [], []

@@ -1,14 +1,14 @@
-"""Run the code of the documentation's pages: every block that is fenced as python or bash.
+"""Run the code in the documentation: every block that is marked python or bash.
 
     python docs/run_blocks.py                      # all pages, under GLUONVISION_BACKEND
     python docs/run_blocks.py docs/losses.md
 
-A page's blocks run in order, in one namespace and one temporary folder that has what a reader has:
-scripts/, recipes/, a photograph street.jpg, and small generated data sets where GLUONVISION_DATA
-says. A block inside of an HTML comment runs and is not shown. A comment that begins right above a
-block can restrict it: <!-- run: torch --> (or mxnet), <!-- run: never, REASON -->. Trainings are
-made small: a ResNet has 18 layers, and ``SMALL`` is appended to the options. The first block that
-fails ends it, with page and line.
+The blocks of a page run in order, in one namespace and one temporary folder. It has scripts/,
+recipes/, a photograph street.jpg, and small generated data sets in GLUONVISION_DATA. A block inside
+an HTML comment runs but is not shown. A comment right above a block can restrict it:
+<!-- run: torch --> (or mxnet), <!-- run: never, REASON -->. Trainings are shortened: ResNets get 18
+layers, and ``SMALL`` is appended to the options. The first failing block ends the program and is
+named by page and line.
 """
 
 import argparse
@@ -43,7 +43,7 @@ _TRAINING = re.compile(
 
 
 class Block(NamedTuple):
-    """One block of a page: its language, its code, the line it begins at, where it may run."""
+    """One block of a page: its language, code and first line, and where it may run."""
 
     kind: str
     code: str
@@ -51,7 +51,7 @@ class Block(NamedTuple):
     when: str = ""
 
     def runs_under(self, name: str) -> bool:
-        """Whether the block is for the backend of that name."""
+        """Whether the block runs on the backend of that name."""
         if self.when not in ("", *backend.BACKENDS) and not self.when.startswith("never, "):
             raise ValueError(
                 f"'run: {self.when}': expected {' or '.join(backend.BACKENDS)} or 'never, REASON'"
@@ -60,7 +60,7 @@ class Block(NamedTuple):
 
 
 def blocks(text: str) -> list[Block]:
-    """The blocks of a page in order."""
+    """List the blocks of a page in order."""
     return [
         Block(m["kind"], m["code"], text.count("\n", 0, m.start("code")) + 1, m["when"] or "")
         for m in _BLOCK.finditer(text)
@@ -68,7 +68,7 @@ def blocks(text: str) -> list[Block]:
 
 
 def run_page(page: Path) -> int:
-    """Run a page's blocks in a folder of their own; how many. Raises what the failing one does."""
+    """Run the blocks of a page in a temporary folder; return their number."""
     namespace, before = {"__name__": "__main__"}, Path.cwd()
     chosen = [b for b in blocks(page.read_text(encoding="utf-8")) if b.runs_under(backend.NAME)]
     with tempfile.TemporaryDirectory() as folder:
@@ -86,7 +86,7 @@ def run_page(page: Path) -> int:
 def _run(block, page, namespace):
     try:
         if block.kind == "python":
-            # As many lines before it as in the page: a traceback then names the page's own.
+            # Insert as many lines as are above the block, so that tracebacks name the page's lines.
             source = "\n" * (block.line - 1) + block.code
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(source, str(page), "exec"), namespace)
@@ -105,7 +105,7 @@ def _run_shell(code):
 
 
 def small(code: str) -> str:
-    """The code of a bash block, its trainings made small."""
+    """Shorten the trainings in the code of a bash block."""
     return _TRAINING.sub(_small_training, code.replace("\\\n", " "))
 
 
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", nargs="*", type=Path, help="default: all")
     pages = parser.parse_args().pages or sorted(DOCS.glob("*.md"))
-    # What a block calls python is this one, with this checkout's gluonvision.
+    # Commands in blocks use this Python and this checkout's gluonvision.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = str(DOCS.parent)
     for page in pages:

@@ -1,4 +1,4 @@
-"""What the documentation's code finds in its folder: scripts, a photograph, small data sets."""
+"""Prepare the folder of the documentation's code: scripts, a photograph, small data sets."""
 
 import json
 import shutil
@@ -11,12 +11,12 @@ sys.path.append(str(REPOSITORY / "tests" / "support"))  # it generates data sets
 
 import miniatures  # noqa: E402
 
-# COCO's images are used with more than 1,000 labelled pixels; its segments are for a width of 32.
+# COCO skips images with 1,000 labelled pixels or fewer; its segments are made for a width of 32.
 _SIZE = (72, 32)
 
 
 def furnish(folder: Path) -> dict[str, str]:
-    """Fill a folder as a reader's; the environment variables that belong to it."""
+    """Fill a folder, and return the environment variables that point to it."""
     for name in ("scripts", "recipes", "docs"):
         (folder / name).symlink_to(REPOSITORY / name)
     for name in ("street.jpg", "example.jpg"):
@@ -30,7 +30,7 @@ def furnish(folder: Path) -> dict[str, str]:
 
 
 def _make_coco(root: Path) -> None:
-    """COCO with something of VOC's classes in both images: one alone is no batch for PSPNet."""
+    """Make COCO with VOC's classes in both images, since PSPNet needs a batch of two to train."""
     for path in (miniatures.make_coco(root) / "annotations").iterdir():
         content = json.loads(path.read_text())
         cat = next(a for a in content["annotations"] if a["id"] == 3)

@@ -1,4 +1,4 @@
-"""Write the tables of the model zoo: from the table of weights and from the models themselves."""
+"""Write the tables of the model zoo, from the table of weights and the models themselves."""
 
 from collections.abc import Iterable
 
@@ -11,25 +11,25 @@ from gluonvision.model_zoo.weights.table import BACKBONES, SEGMENTATION, UNPUBLI
 
 
 def tables() -> str:
-    """The zoo as Markdown: segmentation models by data set, backbones, files and their hashes."""
+    """Write the zoo as Markdown: segmentation models, backbones, and files with their hashes."""
     models, backbones = [*SEGMENTATION], [*BACKBONES]
     models += [name for name in UNPUBLISHED if "fcn" in name]
     backbones += [name for name in UNPUBLISHED if "fcn" not in name]
     parts = [
         "## Segmentation models",
-        _table(("name", "mIoU", "measured on", *_costs(480)), map(_model_row, models)),
+        _table(("name", "mIoU", "data", *_costs(480)), map(_model_row, models)),
         "## Backbones",
         _table(("name", "ImageNet top-1", *_costs(224)), map(_backbone_row, backbones)),
         "## Files",
-        _table(("model, licence, and where its score is from", "file, and its hash"), _file_rows()),
+        _table(("model, licence, source of the score", "file and hash"), _file_rows()),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def cost(name: str, side: int) -> tuple[int, int]:
-    """Parameters and multiply-adds of a model, the latter at that side of a square image.
+    """Count the parameters of a model, and its multiply-adds for a square image of this side.
 
-    On torch's "meta" device, where shapes are worked out and nothing is computed.
+    Uses torch's "meta" device, which tracks shapes and computes nothing.
     """
     net = get_model(name).to("meta")
     x = array(np.zeros((1, 3, side, side), np.float32), "meta")
@@ -37,7 +37,7 @@ def cost(name: str, side: int) -> tuple[int, int]:
 
 
 def _costs(side):
-    return "M parameters", f"G multiply-adds, {side} x {side}"
+    return "parameters, M", f"multiply-adds, G, at {side} x {side}"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -46,7 +46,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _told_cost(name, side):
+def _cost_cells(name, side):
     parameters, multiply_adds = cost(name, side)
     return f"{parameters / 1e6:.2f}", f"{multiply_adds / 1e9:.1f}"
 
@@ -54,22 +54,22 @@ def _told_cost(name, side):
 def _model_row(name):
     best = SEGMENTATION.get(name, (None,))[0]
     score = best and best.score
-    told = (f"{score.value:.1f}", score.data) if score else ("", _why_none(best))
-    return f"`{name}`", *told, *_told_cost(name, 480)
+    cells = (f"{score.value:.1f}", score.data) if score else ("", _why_none(best))
+    return f"`{name}`", *cells, *_cost_cells(name, 480)
 
 
 def _why_none(weights):
-    return "no score is published" if weights else "no weights are published"
+    return "no published score" if weights else "no published weights"
 
 
 def _backbone_row(name):
-    return f"`{name}`", _published(BACKBONES.get(name, ())), *_told_cost(name, 224)
+    return f"`{name}`", _published(BACKBONES.get(name, ())), *_cost_cells(name, 224)
 
 
 def _published(files):
     scores = {w.format: f"{w.score.value:.1f}" if w.score else "not published" for w in files}
-    told = [f"{score} ({form})" for form, score in scores.items()]
-    return ", ".join(told) or "no weights are published"
+    cells = [f"{score} ({form})" for form, score in scores.items()]
+    return ", ".join(cells) or "no published weights"
 
 
 def _file_rows():
@@ -81,7 +81,7 @@ def _file_rows():
 
 def _hash(weights: Weights) -> str:
     if weights.checksum is None:
-        return "no hash is known"
+        return "no published hash"
     kind, digits = weights.checksum.split(":")
     return f"{kind} `{digits}`"
 

@@ -110,8 +110,9 @@ def trainings():
     for page in PAGES:
         for block in run_blocks.blocks(page.read_text()):
             code = block.code.replace("\\\n", " ") if block.kind == "bash" else ""
-            for line in re.findall(r"segmentation/main\.py(.*)", code):
-                yield pytest.param(shlex.split(line), id=f"{page.name}:{block.line}")
+            for line in re.findall(r"(?:segmentation/main\.py|gluonvision train)\b(.*)", code):
+                options = shlex.split(line, comments=True)
+                yield pytest.param(options, id=f"{page.name}:{block.line}")
 
 
 @pytest.mark.parametrize("options", trainings())

@@ -76,7 +76,7 @@ class TestLines:
         assert '"loss": null' in log.path.read_text()
 
     def test_names_and_scores_must_fit(self, tmp_path):
-        with pytest.raises(ValueError, match="twice"):
+        with pytest.raises(ValueError, match="expected no duplicates"):
             RunLog(tmp_path, ("a", "b", "a"))
         with RunLog(tmp_path, NAMES[:2], tensorboard=False) as log, pytest.raises(ValueError):
             log.epoch(0, 1, scores(), 0.5)

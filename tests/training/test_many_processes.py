@@ -80,7 +80,15 @@ def column(log, kind, name):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"loss": "focal", "aux": True, "optimizer": "adamw", "epochs": 6}]
+    "options",
+    [
+        {"epochs": 8},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param(
+            {"loss": "focal", "aux": True, "optimizer": "adamw", "epochs": 6},
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_two_processes_train_as_one_with_the_whole_batch(config, options):
     config = dataclasses.replace(config, **options)
@@ -141,7 +149,7 @@ def wait_for_first_step(process):
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
 def test_a_killed_worker_ends_the_run_and_resuming_it_gives_what_an_undisturbed_run_does(config):
     data = ["--data-folder", config.data_folder, "--ngpus", "2", "--save-every", "1"]
-    process = begin(command(*data, checkname="killed", epochs=30))
+    process = begin(command(*data, checkname="killed", epochs=12))
     wait_for_first_step(process)
     _, second = workers = workers_of(process.pid)
     watched = [os.pidfd_open(worker) for worker in workers]
@@ -152,12 +160,13 @@ def test_a_killed_worker_ends_the_run_and_resuming_it_gives_what_an_undisturbed_
         assert not Path(f"/proc/{worker}").exists()
         os.close(descriptor)
     for name in ("killed", "whole"):
-        line = command(*data, "--resume", "auto", checkname=name, epochs=30)
+        line = command(*data, "--resume", "auto", checkname=name, epochs=12)
         code, said = finish(begin(line))
         assert code == 0, said
     assert weights("killed") == weights("whole")
 
 
+@pytest.mark.slow
 def test_torchrun_gives_what_plain_python_does(config):
     data = ["--data-folder", config.data_folder]
     with socket.socket() as probe:
@@ -172,16 +181,17 @@ def test_torchrun_gives_what_plain_python_does(config):
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_asked_to_stop_all_processes_stop_after_the_same_step(config):
     data = ["--data-folder", config.data_folder, "--ngpus", "2"]
-    process = begin(command(*data, checkname="stopped", epochs=30))
+    process = begin(command(*data, checkname="stopped", epochs=12))
     wait_for_first_step(process)
     process.send_signal(signal.SIGINT)
     code, said = finish(process)
     assert code == 128 + signal.SIGINT and "Traceback" not in said
     assert "stopped by SIGINT after step" in said and "--resume auto" in said
     for name in ("stopped", "whole"):
-        line = command(*data, "--resume", "auto", checkname=name, epochs=30)
+        line = command(*data, "--resume", "auto", checkname=name, epochs=12)
         code, said = finish(begin(line))
         assert code == 0, said
     assert weights("stopped") == weights("whole")
