@@ -95,7 +95,7 @@ def undisturbed(voc_like, tmp_path_factory):
 )
 def test_a_run_killed_at_many_moments_ends_as_one_that_was_not(moments, options, undisturbed):
     # While a checkpoint is written (14), while weights are written (18), before the weights (23)
-    # and their hash (26) are renamed, while training (13), and before a checkpoint has its name (15).
+    # and their hash (26) are renamed, while training (13), before a checkpoint has its name (15).
     for moment in moments:
         line = ["SIGKILL", moment, *arguments(options), "--resume", "auto"]
         code, said = finish(start(TESTS / "killed_run.py", *line))
