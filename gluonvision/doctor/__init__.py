@@ -28,7 +28,7 @@ def examine(
 ) -> Report:
     """Read every image and mask of a data set once and report all problems.
 
-    Files are compared with the data set's facts (``data.meta``), not loaded by its class, so a
+    Files are compared with the data set's ``Meta``, not loaded by its class, so a
     file that the class would reject is reported instead of raising an error.
 
     Args:

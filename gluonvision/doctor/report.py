@@ -44,11 +44,6 @@ class Finding:
     files: tuple[Example, ...] = ()
     count: int = 0
 
-    @property
-    def mend(self) -> str:
-        """The former name of ``fix``."""
-        return self.fix
-
 
 @dataclass(frozen=True)
 class ClassCount:

@@ -1,7 +1,7 @@
 """List the files of a data set. Only this module knows the data set classes.
 
 A data set class lists its files as for ``skip_broken``, which tolerates missing files, but is kept
-from reading them. The doctor uses its lists ``images`` and ``masks``, its facts ``meta``, and
+from reading them. The doctor uses its lists ``images`` and ``masks``, its ``meta``, and
 ``_read_mask`` for masks that have no file of their own.
 """
 
@@ -52,7 +52,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Source:
-    """The facts and files of a data set; ``absent``: missing default splits and the reasons."""
+    """The ``Meta`` and files of a data set; ``absent``: missing default splits and the reasons."""
 
     name: str
     root: Path
