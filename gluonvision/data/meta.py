@@ -1,4 +1,4 @@
-"""Class names, colours and label values of each data set. Imports nothing."""
+"""Class names, colours and label values of each data set. Imports only the standard library."""
 
 from dataclasses import dataclass, replace
 

@@ -48,7 +48,7 @@ def image_height_width(path: str | os.PathLike) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no image.
+        ValueError: if the file is not an image.
     """
     (height, width), orientation = _read_header(Path(path))
     return (width, height) if orientation in _SWAPPED else (height, width)

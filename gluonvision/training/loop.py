@@ -104,7 +104,7 @@ class TrainingRun:
         self.num_steps = config.epochs * len(self.batches)
         self.progress = self._restore()
         self.reporter = Reporter(job, self.progress.step, self.num_steps, len(self.batches))
-        self.reporter.start(self.progress.step, self.num_steps, self.devices)
+        self.reporter.start(self.devices)
         self._pending: deque[_PendingLoss] = deque()
         self._time = time.monotonic()
 

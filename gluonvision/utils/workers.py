@@ -52,7 +52,7 @@ def passed_on(number: int) -> int:
 
 
 class _Worker:
-    """A process, the pipe that returns its result, and the pipe that tells it that we live."""
+    """A process, the pipe for its result, and one through which it notices that the parent died."""
 
     def __init__(
         self, context: SpawnContext, work: Callable, argument: Any, environment: Mapping[str, str]

@@ -32,7 +32,7 @@ def serve(
         host: address to listen at; the default is reachable from this machine only.
         port: port to listen at; 0 takes any free port.
         allowed_hosts: host names that the server answers to, in addition to the loopback names.
-            Without any, a server at another than a loopback address answers to all names.
+            Without any, a server on a non-loopback address accepts every host name.
         ready: called with the address of the page when the page is reachable.
 
     Raises:

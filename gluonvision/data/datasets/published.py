@@ -22,7 +22,7 @@ class PublishedDataset(SegmentationDataset):
             ``~/.mxnet/datasets``.
         split: one of ``SPLITS``.
         mode: 'train', 'val', 'testval' or 'test'; by default the split's own name, or 'train' if
-            that is no mode.
+            that is not a mode.
         transform: function applied to each image last.
         skip_broken: leave out images whose files are missing, broken or do not fit.
         options: further options of ``SegmentationDataset``: ``base_size``, ``crop_size``, ``seed``,
@@ -36,6 +36,7 @@ class PublishedDataset(SegmentationDataset):
     """
 
     SPLITS: tuple[str, ...] = ()
+    NUM_CLASS: int  # GluonCV's name for num_class, for code that was written for GluonCV
     root: Path
 
     def __init__(

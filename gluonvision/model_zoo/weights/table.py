@@ -250,7 +250,7 @@ SEGMENTATION: dict[str, tuple[Weights, ...]] = {
         _own(
             "deeplabv3plus_mobilenet_v2_camvid.params",
             "42582e1a1a36370f64a5c4c6c42a82cdf423ba68e9e4c9f27d6627ed548b770a",
-            "Apache-2.0; the data, CamVid, is for research alone",
+            "Apache-2.0; the data, CamVid, is for research only",
             Score(74.6, "mIoU", "CamVid val, 480x360", "its card, next to the file"),
         ),
     ),
