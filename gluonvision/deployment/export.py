@@ -19,7 +19,7 @@ from gluonvision.data.meta import Meta
 from gluonvision.deployment.deployed import Deployed
 from gluonvision.utils import atomic
 
-# Formats that hold weights alone; running them needs this package (or plain MXNet).
+# Formats that hold only weights; running them needs this package (or plain MXNet).
 WEIGHTS_FORMATS = {"params": ".params", "safetensors": ".safetensors"}
 TOLERANCE = 1e-3
 # (batch, height, width) of the images that trace the graph, and of those that check it.
@@ -38,7 +38,7 @@ class Exported(NamedTuple):
     Args:
         path: the file.
         difference: largest difference between the file's logits and the net's, relative to the
-            largest logit; 0 if the file returns classes or holds weights alone.
+            largest logit; 0 if the file returns classes or holds only weights.
     """
 
     path: Path
@@ -134,7 +134,7 @@ def _check(net: Any, format: str, meta: Meta, has_graph_options: bool, classes: 
         raise ValueError(f"format {format!r}: expected one of {', '.join(export_formats())}{hint}")
     if format in WEIGHTS_FORMATS and has_graph_options:
         raise ValueError(
-            f"{format} holds weights alone; normalization, classes and opset only work with "
+            f"{format} holds only weights; normalization, classes and opset only work with "
             f"{', '.join(backend.EXPORT_FORMATS)}"
         )
     device, dtype = backend.device_and_dtype(net)

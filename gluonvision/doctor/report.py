@@ -64,7 +64,7 @@ class SplitStatistics:
         masks: number of masks that were read.
         classes: pixels and images of each class.
         unlabelled: number of ignored pixels.
-        wrong: number of pixels whose value is no class and not ignored.
+        wrong: number of pixels whose value is neither a class nor ignored.
     """
 
     name: str

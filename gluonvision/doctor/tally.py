@@ -28,7 +28,7 @@ _NUM_SIZES = 12
 _MAX_KEYS = 4096
 _MAX_SIDE = 65536
 _DIGEST_BYTES = 16
-# Two bins follow those of the classes: of unlabelled pixels, and of values that are no class.
+# Two bins follow those of the classes: of unlabelled pixels, and of values without a class.
 UNLABELLED_BIN, WRONG_BIN = -2, -1
 
 

@@ -78,7 +78,7 @@ class CombinedLoss(SegmentationLoss):
         self.losses = nn.HybridSequential()
         self.losses.add(*losses)
 
-    @property  # type: ignore[override]  # None is possible here alone
+    @property  # type: ignore[override]  # only here None is possible
     def align_corners(self) -> bool | None:
         """How all losses resize coarser logits; None if they differ."""
         values = {loss.align_corners for loss in self.losses}

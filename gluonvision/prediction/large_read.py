@@ -30,7 +30,7 @@ def open_rows(path: str | os.PathLike, trusted: bool = False) -> Iterator[ImageR
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is damaged or no image; while its blocks are read, too.
+        ValueError: if the file is damaged or not an image; while its blocks are read, too.
     """
     path = Path(path)
     with contextlib.ExitStack() as stack:

@@ -64,7 +64,7 @@ def _train(job: TrainingJob) -> tuple[int, int]:
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         step: number of completed steps.

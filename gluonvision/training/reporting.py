@@ -1,4 +1,4 @@
-"""What a training run shows and records: progress bar, log, curves and example predictions."""
+"""Report a training run: progress bar, log, curves and example predictions."""
 
 from typing import Any
 

@@ -41,7 +41,7 @@ def serve(
     allowed_hosts = list(allowed_hosts)
     hosts = allowed_hosts if allowed_hosts or is_loopback(host) else None
     with listen(host, port) as listening:
-        # Load the default model now: errors show at once, and the first answer is fast.
+        # Load the default model now: errors show immediately, and the first answer is fast.
         models.get(models.default)
         ready(_address(listening))
         make_server(create_app(models, limits, hosts)).run([listening])

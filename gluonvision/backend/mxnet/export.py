@@ -11,7 +11,7 @@ import numpy as np
 
 from gluonvision.backend.export_formats import GRAPH_FORMATS
 
-# The formats that this backend writes, each with the ending of its file's name.
+# The formats that this backend writes, each with its file suffix.
 EXPORT_FORMATS = GRAPH_FORMATS["mxnet"]
 INPUT = "data"
 

@@ -15,7 +15,7 @@ from gluonvision.backend.export_formats import GRAPH_FORMATS
 from gluonvision.backend.torch.arrays import as_numpy
 from gluonvision.backend.torch.evaluation import evaluation_mode
 
-# The formats that this backend writes, each with the ending of its file's name.
+# The formats that this backend writes, each with its file suffix.
 EXPORT_FORMATS = GRAPH_FORMATS["torch"]
 INPUT, OUTPUT = "image", "output"
 

@@ -197,7 +197,7 @@ def _whole(number: object) -> int:
 
 def _check_names(names: tuple[str, ...]) -> None:
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"{len(names)} names, expected at least one and none twice: {names}")
+        raise ValueError(f"{len(names)} names, expected at least one and no duplicates: {names}")
     if len(names) > _MAX_CLASSES:
         raise ValueError(
             f"{len(names)} names: expected {_MAX_CLASSES} at most, because masks are written with "

@@ -29,8 +29,8 @@ class PublishedDataset(SegmentationDataset):
             ``photometric``, ``cat_max_ratio``.
 
     Raises:
-        FileNotFoundError: the data set or one of its files is missing; the message says where it
-            was looked for and what to run.
+        FileNotFoundError: the data set or one of its files is missing; the message lists
+            the searched places and the command to run.
         ValueError: the split, the mode or an option's value is unknown.
         TypeError: an option is unknown.
     """
