@@ -2,8 +2,8 @@
 
 They are the operators that this library's models and losses and the tutorial use. torch's own
 functions serve as ``relu``, ``exp``, ``expm1``, ``zeros_like``, ``ones_like``, ``where``,
-``broadcast_sub``, ``broadcast_div``, ``broadcast_equal`` and ``broadcast_lesser_equal``. ``contrib``
-holds
+``broadcast_sub``, ``broadcast_div``, ``broadcast_equal`` and ``broadcast_lesser_equal``.
+``contrib`` holds
 ``AdaptiveAvgPooling2D(data, output_size)``,
 ``BilinearResize2D(data, like=None, height=None, width=None, mode="size", align_corners=True)``,
 ``arange_like(data, axis)``, ``foreach(body, data, init_states)`` and
