@@ -1,4 +1,4 @@
-"""The formats of exported graphs: which backend writes each, and how its file's name ends."""
+"""The formats of exported graphs: the backend that writes each, and its file suffix."""
 
 GRAPH_FORMATS = {
     "torch": {"onnx": ".onnx", "torch-export": ".pt2"},

@@ -31,7 +31,7 @@ _seed = _Seed()
 def seed(value: int) -> None:
     """Fix the weights that later calls to ``initialize`` draw.
 
-    Without a seed, every process draws other weights.
+    Without a seed, every process draws different weights.
     """
     _seed.set(value)
 

@@ -1,4 +1,4 @@
-"""Read and write MXNet's ``.params`` files with NumPy alone.
+"""Read and write MXNet's ``.params`` files with NumPy only.
 
 A file is little-endian. It holds uint64 0x112, uint64 0, the uint64 number of arrays, the arrays,
 the uint64 number of names (0 for a list of arrays), and each name as a uint64 length with UTF-8

@@ -10,7 +10,7 @@ OPTIMIZERS = ("sgd", "adamw")
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """How a trainer takes its steps.
+    """The options of a trainer.
 
     Args:
         momentum: of SGD, in [0, 1).

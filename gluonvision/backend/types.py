@@ -1,7 +1,7 @@
 """Names for types that differ between the two backends.
 
 A model is written once and runs on both, so these stand for ``Any``: they tell the reader what a
-function takes, and leave a type checker nothing to compare.
+function takes, but a type checker does not compare them.
 """
 
 from collections.abc import Callable

@@ -57,8 +57,8 @@ def _read_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen types for a damaged or hostile file
         raise ValueError(
-            f"{path} is not a torch file of weights alone: {_reason(error)}. No code in it was "
-            "run. Expected a file that torch.save(net.state_dict(), path) wrote"
+            f"{path} is not a torch file that holds only weights: {_reason(error)}. No code in it "
+            "was run. Expected a file that torch.save(net.state_dict(), path) wrote"
         ) from error
     try:
         return {name: _as_array(tensor) for name, tensor in _state_dict(content, path).items()}

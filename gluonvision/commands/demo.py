@@ -33,7 +33,7 @@ from gluonvision.runs.artifacts import weights_of
 from gluonvision.utils.hashing import file_digest
 
 DEFAULT_MODEL = "fcn_resnet101_voc"
-# Longest side of typical training images, and the one from which resizing to it pays; in pixels.
+# Longest side of typical training images, and the side above which downscaling helps; in pixels.
 _USUAL_SIDE, _WIDE_SIDE = 1024, 2048
 
 Shares = list[tuple[str, float]]

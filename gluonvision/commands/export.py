@@ -1,4 +1,4 @@
-"""Export a model: to ONNX, a PyTorch exported program, an MXNet symbol, or weights alone.
+"""Export a model: to ONNX, a PyTorch exported program, an MXNet symbol, or only the weights.
 
 The file is read back and compared with the model before it is put in place. docs/deploy.md shows
 how to run it.

@@ -1,6 +1,6 @@
 """Data sets, augmentation and batches: NumPy arrays throughout, no framework.
 
-Names are imported when they are first used, so that ``data.meta`` costs no image library.
+Names are imported when they are first used, so importing ``data.meta`` loads no image library.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Class names, colours and label values of each data set. Imports nothing."""
+"""Class names, colours and label values of each data set. Imports only the standard library."""
 
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ class Meta:
         label_offset: pixel value of class 0 in mask files (1 in ADE20K's).
         ignored_value: pixel value of ignored pixels in mask files.
         ignored_colour: colour of ignored pixels in masks of colours.
-        background: the class of everything that is of no interest, or None if all classes are.
+        background: the class of pixels that belong to no other class; None if there is none.
         border_class: the class after the last, which some models predict for ignored pixels (the
             22nd of ``FCN(nclass=22)`` on VOC); shown as ignored.
         values: exceptions to ``label_offset`` and ``ignored_value``, as pairs (value in the file,

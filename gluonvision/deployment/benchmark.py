@@ -6,7 +6,7 @@ If torchvision has the same model, both are measured in turn.
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import trange
@@ -19,6 +19,8 @@ from gluonvision.runs.environment import describe_environment
 
 _NUM_WARM_UP = 3
 _STATISTICS = ("running_mean", "running_var")
+_COLUMNS = ("", "parameters", "multiply-adds", "p50", "p90", "p99", "images/s", "peak memory")
+_ROW = "{:<32}{:>12}{:>15}{:>11}{:>11}{:>11}{:>10}{:>13}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +86,16 @@ class Cost:
     peak_memory: int | None
 
     def percentile(self, percent: float) -> float:
-        """Compute the time within which ``percent`` percent of the passes ended, in seconds."""
+        """Compute a percentile of the pass times, in seconds."""
         return float(np.percentile(self.latency, percent))
+
+
+class Ratio(NamedTuple):
+    """Median and quartiles of the ratio of two times."""
+
+    median: float
+    q1: float
+    q3: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,13 +115,12 @@ class Benchmark:
     note: str = ""
 
     @property
-    def ratio(self) -> tuple[float, ...]:
-        """The model's time divided by the peer's: median and quartiles; empty without a peer."""
+    def ratio(self) -> Ratio | None:
+        """The model's time divided by the peer's; None without a peer."""
         if len(self.costs) < 2:
-            return ()
+            return None
         ours, peer = (np.array(cost.latency) for cost in self.costs)
-        median, low, high = np.percentile(ours / peer, (50, 25, 75))
-        return float(median), float(low), float(high)
+        return Ratio(*np.percentile(ours / peer, (50, 25, 75)).tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to JSON types, with versions and machine; times are in milliseconds."""
@@ -120,7 +129,7 @@ class Benchmark:
             "device": self.device,
             "environment": describe_environment(),
             "models": [_as_dict(cost) for cost in self.costs],
-            "time_as_part_of_peer": dict(zip(("median", "q1", "q3"), self.ratio)),
+            "time_as_part_of_peer": self.ratio._asdict() if self.ratio else {},
             "note": self.note,
         }
 
@@ -139,10 +148,6 @@ class Benchmark:
             ratio = "{:.2f} (quartiles {:.2f} to {:.2f})".format(*self.ratio)
             lines += ["", f"time relative to {self.costs[1].name}: {ratio}"]
         return "\n".join([*lines, *filter(None, [self.note])])
-
-
-_COLUMNS = ("", "parameters", "multiply-adds", "p50", "p90", "p99", "images/s", "peak memory")
-_ROW = "{:<32}{:>12}{:>15}{:>11}{:>11}{:>11}{:>10}{:>13}"
 
 
 def benchmark(options: BenchmarkOptions) -> Benchmark:

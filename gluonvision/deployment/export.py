@@ -19,7 +19,7 @@ from gluonvision.data.meta import Meta
 from gluonvision.deployment.deployed import Deployed
 from gluonvision.utils import atomic
 
-# Formats that hold weights alone; running them needs this package (or plain MXNet).
+# Formats that hold only weights; running them needs this package (or plain MXNet).
 WEIGHTS_FORMATS = {"params": ".params", "safetensors": ".safetensors"}
 TOLERANCE = 1e-3
 # (batch, height, width) of the images that trace the graph, and of those that check it.
@@ -38,7 +38,7 @@ class Exported(NamedTuple):
     Args:
         path: the file.
         difference: largest difference between the file's logits and the net's, relative to the
-            largest logit; 0 if the file returns classes or holds weights alone.
+            largest logit; 0 if the file returns classes or holds only weights.
     """
 
     path: Path
@@ -96,14 +96,14 @@ def export(
     suffix = export_formats()[format]
     if not path.name.endswith(suffix) or path.name == suffix:
         raise ValueError(f"{path}: expected a file name that ends in {suffix} for {format}")
-    facts = _facts(meta, name, normalization, classes)
+    metadata = _metadata(meta, name, normalization, classes)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.staged(path.parent) as folder:
         draft = folder / path.name
         if format in WEIGHTS_FORMATS:
-            _write_weights(net, format, draft, facts, float16)
+            _write_weights(net, format, draft, metadata, float16)
             return Exported(path, 0.0)
-        largest = _write_graph(net, format, draft, facts, normalization, classes, opset)
+        largest = _write_graph(net, format, draft, metadata, normalization, classes, opset)
     return Exported(path, largest)
 
 
@@ -111,7 +111,7 @@ def _write_graph(
     net: Any,
     format: str,
     path: Path,
-    facts: dict[str, str],
+    metadata: dict[str, str],
     normalization: bool,
     classes: bool,
     opset: int | None,
@@ -122,7 +122,7 @@ def _write_graph(
     axes = dict(zip((0, 1, 2) if normalization else (0, 2, 3), _AXES))
     total = 1 + len(_CHECK_SIZES)
     with tqdm(total=total, desc=f"writing {path.name}", leave=False) as bar:
-        backend.write_graph(deployed, format, path, example, axes, facts, opset)
+        backend.write_graph(deployed, format, path, example, axes, metadata, opset)
         run = backend.read_graph(format, path)
         return max(_compare(net, run, size, normalization, classes, bar) for size in _CHECK_SIZES)
 
@@ -134,7 +134,7 @@ def _check(net: Any, format: str, meta: Meta, has_graph_options: bool, classes: 
         raise ValueError(f"format {format!r}: expected one of {', '.join(export_formats())}{hint}")
     if format in WEIGHTS_FORMATS and has_graph_options:
         raise ValueError(
-            f"{format} holds weights alone; normalization, classes and opset only work with "
+            f"{format} holds only weights; normalization, classes and opset only work with "
             f"{', '.join(backend.EXPORT_FORMATS)}"
         )
     device, dtype = backend.device_and_dtype(net)
@@ -150,7 +150,7 @@ def _check(net: Any, format: str, meta: Meta, has_graph_options: bool, classes: 
         )
 
 
-def _facts(meta: Meta, name: str, normalization: bool, classes: bool) -> dict[str, str]:
+def _metadata(meta: Meta, name: str, normalization: bool, classes: bool) -> dict[str, str]:
     """The metadata that a user of the file needs; lists and objects are JSON."""
     inputs: dict[str, Any]
     if normalization:
@@ -169,14 +169,16 @@ def _facts(meta: Meta, name: str, normalization: bool, classes: bool) -> dict[st
     }
 
 
-def _write_weights(net: Any, format: str, path: Path, facts: dict[str, str], float16: bool) -> None:
+def _write_weights(
+    net: Any, format: str, path: Path, metadata: dict[str, str], float16: bool
+) -> None:
     arrays = backend.get_parameters(net)
     if float16:
         arrays = {name: _to_float16(name, array) for name, array in arrays.items()}
     if format == "params":
         parameters_file.save(path, arrays)
     else:
-        path.write_bytes(save(arrays, facts))
+        path.write_bytes(save(arrays, metadata))
     read = weights_file.read(path)
     if arrays.keys() != read.keys() or not all(_identical(arrays[n], read[n]) for n in arrays):
         raise ExportError(f"{path.name}: the file's weights differ from the net's; it was removed")

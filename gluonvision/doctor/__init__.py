@@ -28,13 +28,13 @@ def examine(
 ) -> Report:
     """Read every image and mask of a data set once and report all problems.
 
-    Files are compared with the data set's facts (``data.meta``), not loaded by its class, so a
+    Files are compared with the data set's ``Meta``, not loaded by its class, so a
     file that the class would reject is reported instead of raising an error.
 
     Args:
         dataset: name of a data set as on the command line, or a data set object.
         root: folder of the data set; by default the one that training uses.
-        splits: splits to examine; by default train and val, as far as they exist.
+        splits: splits to examine; by default train and val, if they exist.
         workers: number of threads, by default one per core; 0 reads in the calling thread. Threads
             suffice because Pillow's decoders release the interpreter's lock.
         progress: show a progress bar on stderr; by default only if stderr is a terminal.

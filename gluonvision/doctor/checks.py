@@ -12,7 +12,7 @@ from gluonvision.doctor.issue_types import ISSUE_TYPES
 from gluonvision.doctor.report import SEVERITIES, Example, Finding
 from gluonvision.doctor.rules import WRONG, labels_or_wrong
 from gluonvision.doctor.sources import Listing, Source
-from gluonvision.doctor.tally import NUM_EXAMPLES, Bucket, Tally
+from gluonvision.doctor.tally import NUM_EXAMPLES, UNLABELLED_BIN, Bucket, Tally
 
 _FILE_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
 _MOSTLY = 0.5
@@ -58,7 +58,7 @@ def _split_findings(source: Source) -> Iterator[Finding]:
             "warning",
             "absent-split",
             f"the split {split} cannot be listed: {reason}",
-            "add the split, or name the splits to examine with --split",
+            "add the split, or choose the splits with --split",
         )
     for listing in source.listings:
         if not len(listing):
@@ -102,8 +102,8 @@ def _shifted_up(tally: Tally) -> Iterator[Finding]:
     elif meta.background == 0:
         yield _off_by_one_finding(
             f"0, {meta.classes[0]}, never occurs: the labels seem to start at 1",
-            "look at the samples on the page (--html): if the class names do not fit, subtract 1 "
-            "from every label",
+            "look at the samples in the HTML report (--html): if the class names do not fit, "
+            "subtract 1 from every label",
         )
 
 
@@ -112,7 +112,11 @@ def _off_by_one_finding(message: str, fix: str) -> Finding:
 
 
 def _class_findings(tally: Tally) -> Iterator[Finding]:
-    occurs = {split.name: split.occurs[:-2] > 0 for split in tally.splits.values() if split.masks}
+    occurs = {
+        split.name: split.occurs[:UNLABELLED_BIN] > 0
+        for split in tally.splits.values()
+        if split.masks
+    }
     if not occurs:
         return
     absent = ~np.any(list(occurs.values()), axis=0)
@@ -143,7 +147,7 @@ def _class_names(selected: np.ndarray, tally: Tally, limit: int = 12) -> str:
 
 def _mostly_unlabelled(tally: Tally) -> Iterator[Finding]:
     for split in tally.splits.values():
-        total, unlabelled = split.pixels.sum(), split.pixels[-2]
+        total, unlabelled = split.pixels.sum(), split.pixels[UNLABELLED_BIN]
         if total and unlabelled > _MOSTLY * total:
             yield Finding(
                 "warning",

@@ -1,4 +1,4 @@
-"""Read the facts of one image and its mask, without accepting or rejecting anything."""
+"""Read the properties of one image and its mask, without accepting or rejecting anything."""
 
 import hashlib
 import os
@@ -48,7 +48,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """The facts of one image.
+    """The properties of one image file.
 
     Attributes:
         size: (width, height) after the EXIF orientation is applied.
@@ -76,7 +76,7 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class MaskFacts:
-    """The facts of one mask.
+    """The properties of one mask file.
 
     Attributes:
         size: (width, height) after the EXIF orientation is applied.
@@ -102,7 +102,7 @@ class MaskFacts:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The facts of a pair; ``mask`` is None if the pair has no mask."""
+    """The properties of a pair; ``mask`` is None if the pair has no mask."""
 
     pair: Pair
     image: ImageFacts
@@ -110,12 +110,12 @@ class Sample:
 
 
 def read_sample(pair: Pair, meta: Meta) -> Sample:
-    """Read the facts of both files; an unreadable file is a fact and raises nothing."""
+    """Read the properties of both files; an unreadable file is recorded and raises nothing."""
     return Sample(pair, read_image(pair.image), read_mask(pair, meta) if pair.has_mask else None)
 
 
 def read_image(path: Path) -> ImageFacts:
-    """Read the facts of an image; decodes every pixel."""
+    """Read the properties of an image; decodes every pixel."""
     try:
         with open_image(path) as image:
             image.load()
@@ -130,7 +130,7 @@ def read_image(path: Path) -> ImageFacts:
 
 
 def read_mask(pair: Pair, meta: Meta) -> MaskFacts:
-    """Read the facts of a mask; labels without a file become the values a file would have."""
+    """Read the properties of a mask; labels without a file become the values a file would have."""
     try:
         if _is_image_file(pair):
             return _image_mask_facts(pair.mask, meta)
@@ -197,12 +197,12 @@ def _image_mask_facts(path: Path | None, meta: Meta) -> MaskFacts:
         if meta.masks == "indices" and (problem := packed(image)):
             return MaskFacts(error=problem)
         size = _upright_size(image.size, orientation(image))
-        facts = MaskFacts(size, image.mode, image.format or "")
+        mask = MaskFacts(size, image.mode, image.format or "")
         histogram = _histogram(image, meta)
         if histogram is None:
-            return facts
+            return mask
         values, counts = histogram
-        return replace(facts, values=values, counts=counts, colours=_colours(image, values))
+        return replace(mask, values=values, counts=counts, colours=_colours(image, values))
 
 
 def _label_mask_facts(pair: Pair, meta: Meta) -> MaskFacts:

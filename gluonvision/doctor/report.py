@@ -44,11 +44,6 @@ class Finding:
     files: tuple[Example, ...] = ()
     count: int = 0
 
-    @property
-    def mend(self) -> str:
-        """The former name of ``fix``."""
-        return self.fix
-
 
 @dataclass(frozen=True)
 class ClassCount:
@@ -69,7 +64,7 @@ class SplitStatistics:
         masks: number of masks that were read.
         classes: pixels and images of each class.
         unlabelled: number of ignored pixels.
-        wrong: number of pixels whose value is no class and not ignored.
+        wrong: number of pixels whose value is neither a class nor ignored.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Check one image and its mask against the facts of the data set."""
+"""Check one image and its mask against the data set's ``Meta``."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """List the files of a data set. Only this module knows the data set classes.
 
-A data set class lists its files as for ``skip_broken``, which tolerates missing files, but is kept
-from reading them. The doctor uses its lists ``images`` and ``masks``, its facts ``meta``, and
+A data set object is built as with ``skip_broken``, which tolerates missing files, but its files are
+not read. The doctor uses its lists ``images`` and ``masks``, its ``meta``, and
 ``_read_mask`` for masks that have no file of their own.
 """
 
@@ -52,7 +52,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Source:
-    """The facts and files of a data set; ``absent``: missing default splits and the reasons."""
+    """The ``Meta`` and files of a data set; ``absent``: missing default splits and the reasons."""
 
     name: str
     root: Path
@@ -87,7 +87,7 @@ def open_source(
     Args:
         dataset: name of a data set, or a data set object.
         root: folder of the data set; by default the one that training uses.
-        splits: the splits; by default train and val, as far as they exist.
+        splits: the splits; by default train and val, if they exist.
 
     Raises:
         ValueError: if the name or a split is unknown, or ``splits`` are given for an object.

@@ -1,4 +1,4 @@
-"""Add up the facts of all samples.
+"""Add up what was read from all samples.
 
 Memory hardly grows with the number of samples: it holds counters of bounded size, the first few
 files of each issue, and 16 bytes per image to find duplicates.
@@ -28,6 +28,8 @@ _NUM_SIZES = 12
 _MAX_KEYS = 4096
 _MAX_SIDE = 65536
 _DIGEST_BYTES = 16
+# Two bins follow those of the classes: of unlabelled pixels, and of values without a class.
+UNLABELLED_BIN, WRONG_BIN = -2, -1
 
 
 class Bucket:
@@ -61,7 +63,7 @@ class BoundedCounter:
 
 
 class SplitTally:
-    """Pixels and images of a split by class; the last two entries are unlabelled and wrong."""
+    """Pixels and images of a split by class, then ``UNLABELLED_BIN`` and ``WRONG_BIN``."""
 
     def __init__(self, name: str, num_class: int) -> None:
         self.name = name
@@ -72,8 +74,8 @@ class SplitTally:
     def add(self, labels: np.ndarray, counts: np.ndarray) -> None:
         """Add one mask: the class id of each distinct value, and its number of pixels."""
         self.masks += 1
-        entries = np.where(labels == IGNORED, len(self.pixels) - 2, labels)
-        entries = np.where(labels == WRONG, len(self.pixels) - 1, entries)
+        entries = np.where(labels == IGNORED, UNLABELLED_BIN, labels)
+        entries = np.where(labels == WRONG, WRONG_BIN, entries)
         np.add.at(self.pixels, entries, counts)
         self.occurs[np.unique(entries)] += 1
 
@@ -81,7 +83,7 @@ class SplitTally:
         """Return the counts as plain values."""
         rows = zip(meta.classes, self.pixels.tolist(), self.occurs.tolist())
         classes = tuple(ClassCount(*row) for row in rows)
-        unlabelled, wrong = self.pixels[-2:].tolist()
+        unlabelled, wrong = self.pixels[[UNLABELLED_BIN, WRONG_BIN]].tolist()
         return SplitStatistics(self.name, self.images, self.masks, classes, unlabelled, wrong)
 
 

@@ -29,7 +29,7 @@ class Report:
         meta: the classes of the data set.
         scores: the scores.
         files: the images, in the order of ``scores.images``.
-        facts: further facts to record, such as the weights, as JSON types.
+        facts: further entries to record, such as the weights, as JSON types.
         intervals: confidence intervals, if they were computed.
     """
 
@@ -144,7 +144,7 @@ def _summary(report: Report) -> str:
 
 
 def _confidence(intervals: Intervals) -> str:
-    return f"IoU, {100 * intervals.confidence:.0f} %"
+    return f"IoU {100 * intervals.confidence:.0f} % CI"
 
 
 def _rounded(value: float) -> str:
@@ -263,7 +263,11 @@ def _has_scores(folder: Path) -> bool:
     path = folder / SCORES
     if not path.is_file():
         return False
-    return '"frequency_weighted_iou"' in path.read_text(encoding="utf-8", errors="replace")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "frequency_weighted_iou" in content
 
 
 def _csv(rows: list[list]) -> str:

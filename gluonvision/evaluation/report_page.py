@@ -85,8 +85,8 @@ def to_html(report: Report, samples: Sequence[Sample], figure: bytes) -> str:
 
 
 def _head(report: Report) -> str:
-    facts = [f"{name}: {value}" for name, value in report.facts.items() if isinstance(value, str)]
-    lines = "".join(f'<p class="soft">{text(fact)}</p>' for fact in facts)
+    entries = [f"{name}: {value}" for name, value in report.facts.items() if isinstance(value, str)]
+    lines = "".join(f'<p class="soft">{text(entry)}</p>' for entry in entries)
     return (
         f"<header><h1>{text(report.name)}</h1>"
         f"<p>{text(report.meta.name)} {text(report.split)}, {len(report.files)} images</p>"

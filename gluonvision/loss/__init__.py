@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 
 from gluonvision.loss.base import IGNORED, CombinedLoss, SegmentationLoss
-from gluonvision.loss.pixels import FocalLoss, OHEMCrossEntropyLoss, SoftmaxCrossEntropyLoss
+from gluonvision.loss.pixels import (
+    FocalLoss,
+    OHEMCrossEntropyLoss,
+    PixelLoss,
+    SoftmaxCrossEntropyLoss,
+)
 from gluonvision.loss.regions import DiceLoss, LovaszSoftmaxLoss
 
 _LOSSES = {
@@ -13,7 +18,7 @@ _LOSSES = {
     "lovasz": LovaszSoftmaxLoss,
     "focal": FocalLoss,
 }
-_WEIGHTED = ("ce", "ohem", "focal")
+_WEIGHTED = tuple(name for name, loss in _LOSSES.items() if issubclass(loss, PixelLoss))
 
 __all__ = [
     "IGNORED",

@@ -55,9 +55,12 @@ class SegmentationLoss(HybridBlock):
         raise NotImplementedError(f"{type(self).__name__} must define term(self, F, logits, label)")
 
     def num_valid(self, label: np.ndarray) -> float:
-        """Return the weight of this batch's loss in a mean over batches: its labelled pixels.
+        """Return the weight of this batch's loss when the losses of several batches are averaged.
 
-        The loss of a whole batch is the mean of its micro-batches' losses, weighted by this.
+        It is the number of labelled pixels. A training step weights its micro-batches by it.
+
+        Args:
+            label: (N, H, W).
         """
         return float(np.count_nonzero(np.asarray(label) != IGNORED))
 
@@ -75,7 +78,7 @@ class CombinedLoss(SegmentationLoss):
         self.losses = nn.HybridSequential()
         self.losses.add(*losses)
 
-    @property  # type: ignore[override]  # None is possible here alone
+    @property  # type: ignore[override]  # only here None is possible
     def align_corners(self) -> bool | None:
         """How all losses resize coarser logits; None if they differ."""
         values = {loss.align_corners for loss in self.losses}

@@ -19,7 +19,7 @@ _TINY = 1e-12
 
 
 class PixelLoss(SegmentationLoss):
-    """Base class of losses that are a mean over pixels, which class weights may weight.
+    """Base class of losses that are a mean over pixels; they take class weights.
 
     Args:
         aux_weight: weight of the auxiliary head's loss.
@@ -69,7 +69,10 @@ class SoftmaxCrossEntropyLoss(PixelLoss):
         return 0 - average(F, log_p, label != IGNORED, self.weights(F, logits, label))
 
     def num_valid(self, label: np.ndarray) -> float:
-        """Return the sum of the labelled pixels' weights, which the loss is a mean over."""
+        """Return the weight of this batch's loss when the losses of several batches are averaged.
+
+        It is the number of labelled pixels or, with class weights, the sum of their weights.
+        """
         if self.class_weights is None:
             return super().num_valid(label)
         weights = np.array([0, *self.class_weights])  # index 0 is for ignored pixels

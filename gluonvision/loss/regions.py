@@ -7,9 +7,9 @@ from gluonvision.loss.base import IGNORED, SegmentationLoss
 class RegionLoss(SegmentationLoss):
     """Base class of losses that are a mean over the classes in the batch's labels.
 
-    A subclass defines ``class_term``. Because such a loss is not a mean over pixels, the loss of a
-    batch differs from the mean of its micro-batches' losses, which ``num_valid``, the number of
-    labelled pixels, weights.
+    A subclass defines ``class_term``. Such a loss is not a mean over pixels, so the loss of a batch
+    differs from the mean of its micro-batches' losses (``num_valid``, the number of labelled
+    pixels, is the weight).
     """
 
     def term(self, F: Operators, logits: Array, label: Array) -> Array:

@@ -1,6 +1,6 @@
 """Boundary IoU (Cheng et al., CVPR 2021): intersection over union of the pixels near an outline.
 
-Mask IoU is insensitive to the outlines of large objects; boundary IoU measures them alone.
+Mask IoU is insensitive to the outlines of large objects; boundary IoU measures only them.
 """
 
 import math
@@ -20,7 +20,7 @@ def count_boundaries(label: np.ndarray, predicted: np.ndarray, nclass: int) -> n
     The boundary of a class is its pixels within a distance of other pixels. The distance is 2 % of
     the image's diagonal, rounded, at least one pixel, and is measured along rows, columns and
     diagonals. Pixels beyond the image's edge count as other, as in the authors' code, and so do
-    unlabelled pixels, in label and prediction alike.
+    unlabelled pixels, in both label and prediction.
 
     Args:
         label: (H, W) integers in [-1, nclass); -1 for ignored pixels.

@@ -1,4 +1,4 @@
-"""Count pairs of label and prediction: exact, and most of the time that a score takes."""
+"""Count pairs of label and prediction exactly; this takes most of the time of a score."""
 
 import cv2
 import numpy as np

@@ -45,7 +45,7 @@ def bootstrap(
     """
     if images is None:
         raise ValueError(
-            "the scores hold no single images; create the metric with per_image=True to keep them"
+            "the scores have no counts per image; create the metric with per_image=True"
         )
     if len(images) < 2 or resamples < 1 or not 0 < confidence < 1:
         raise ValueError(

@@ -12,7 +12,7 @@ from gluonvision.utils.arrays import to_labels
 
 @dataclass(frozen=True, eq=False)
 class SegmentationScores:
-    """Scores in 0-1 over a data set; NaN where no pixel counts.
+    """Scores in 0-1 over a data set; NaN where there are no pixels.
 
     Scores by class are (nclass,) float64.
 
@@ -31,19 +31,19 @@ class SegmentationScores:
     @property
     def class_iou(self) -> np.ndarray:
         """Intersection over union; NaN for a class that occurs neither in label nor prediction."""
-        correct, labelled, predicted = margins(self.confusion)
+        correct, labelled, predicted = class_counts(self.confusion)
         return _ratio(correct, labelled + predicted - correct)
 
     @property
     def class_dice(self) -> np.ndarray:
         """Dice coefficient, which equals the F1 score; NaN as for ``class_iou``."""
-        correct, labelled, predicted = margins(self.confusion)
+        correct, labelled, predicted = class_counts(self.confusion)
         return _ratio(2 * correct, labelled + predicted)
 
     @property
     def class_accuracy(self) -> np.ndarray:
         """Fraction of a class's labelled pixels that are correct (recall); NaN if it has none."""
-        correct, labelled, _ = margins(self.confusion)
+        correct, labelled, _ = class_counts(self.confusion)
         return _ratio(correct, labelled)
 
     @property
@@ -69,18 +69,19 @@ class SegmentationScores:
     @property
     def mean_boundary_iou(self) -> float | None:
         """Mean over the classes that occur in label or prediction; None if it was not counted."""
-        return None if self.boundaries is None else _mean(_ratio(*self.boundaries.T))
+        boundary_iou = self.class_boundary_iou
+        return None if boundary_iou is None else _mean(boundary_iou)
 
     @property
     def pixel_accuracy(self) -> float:
         """Fraction of the labelled pixels that are correct."""
-        correct, labelled, _ = margins(self.confusion)
+        correct, labelled, _ = class_counts(self.confusion)
         return float(_ratio(correct.sum(), labelled.sum()))
 
     @property
     def frequency_weighted_iou(self) -> float:
         """Mean of ``class_iou``, weighted by each class's number of labelled pixels."""
-        _, labelled, _ = margins(self.confusion)
+        _, labelled, _ = class_counts(self.confusion)
         present = labelled > 0
         weighted = (self.class_iou[present] * labelled[present]).sum()
         return float(_ratio(weighted, labelled.sum()))
@@ -98,7 +99,7 @@ class SegmentationScores:
 class SegmentationMetric:
     """IoU and accuracies of a whole data set, as VOC defines them.
 
-    Pixels labelled -1 do not count. Memory does not grow with the number of images, except with
+    Pixels labelled -1 are ignored. Memory does not grow with the number of images, except with
     ``per_image``.
 
     Args:
@@ -139,7 +140,7 @@ class SegmentationMetric:
         if self.boundaries is not None:
             self.boundaries += count_boundaries(label, predicted, self.nclass)
         if self.images is not None:
-            self.images.append(margins(counts))
+            self.images.append(class_counts(counts))
         self.confusion += counts
 
     def compute(self) -> SegmentationScores:
@@ -163,11 +164,11 @@ class SegmentationMetric:
             if array.size and not low <= array.min() <= array.max() < self.nclass:
                 raise ValueError(
                     f"{name} holds {array.min()} to {array.max()}; expected {low} to "
-                    f"{self.nclass - 1}; label ignored pixels -1 (files have 255)"
+                    f"{self.nclass - 1}; use -1 for ignored pixels (255 in mask files)"
                 )
 
 
-def margins(confusion: np.ndarray) -> np.ndarray:
+def class_counts(confusion: np.ndarray) -> np.ndarray:
     """Return the correct, labelled and predicted pixels of each class, (3, nclass)."""
     return np.stack([confusion.diagonal(), confusion.sum(1), confusion.sum(0)])
 

@@ -43,7 +43,7 @@ def get_model(
     Args:
         name: a name of ``list_models()``.
         pretrained: True loads the published weights of the model, a path loads that file.
-        pretrained_base: the same for the weights of a segmentation model's backbone alone.
+        pretrained_base: the same, for only the backbone of a segmentation model.
         kwargs: other arguments of the constructor, such as ``nclass``, ``aux``, ``norm_layer``,
             ``ctx`` and ``root``.
 

@@ -12,7 +12,7 @@ def conv_bn_relu(
     padding: int = 0,
     dilation: int = 1,
 ) -> nn.HybridSequential:
-    """Build a convolution without bias, norm and relu: ``in_channels`` to ``channels``.
+    """Build a bias-free convolution followed by norm and ReLU: ``in_channels`` to ``channels``.
 
     The size is kept if ``padding`` is ``dilation * (kernel_size // 2)``.
     """
@@ -35,7 +35,7 @@ def conv_bn_relu(
 def separable_conv_bn_relu(
     in_channels: int, channels: int, norm_layer: NormLayer, dilation: int = 1
 ) -> nn.HybridSequential:
-    """Build a depthwise 3x3 convolution, norm and relu, and a 1x1 ``conv_bn_relu``.
+    """Build a depthwise 3x3 convolution with norm and ReLU, then a 1x1 ``conv_bn_relu``.
 
     The size is kept. Chollet, "Xception", CVPR 2017, but with a relu after the depthwise
     convolution too, as in DeepLabV3+.

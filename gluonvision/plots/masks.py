@@ -22,7 +22,7 @@ def get_mask(predict: Any, dataset: str | Meta = "pascal_voc") -> Image.Image:
     Args:
         predict: class ids (H, W), (1, H, W) or (H, W, 1): whole numbers of any type, as an array
             of any framework. Ids are in [0, num_class); -1 or 255 means ignored. Not modified.
-        dataset: name of the data set, or its facts.
+        dataset: name of the data set, or its ``Meta``.
 
     Returns:
         A Pillow image in mode P.
@@ -76,7 +76,7 @@ def overlay(
     Args:
         image: uint8 array (H, W, 3), RGB, or a Pillow image.
         mask: class ids as for ``get_mask``, with the height and width of the image.
-        dataset: name of the data set, or its facts.
+        dataset: name of the data set, or its ``Meta``.
         alpha: opacity of the colours in [0, 1]; 0 draws the outlines only.
         legend: add the legend below the photo.
 
@@ -104,7 +104,7 @@ def class_shares(mask: Any, dataset: str | Meta = "pascal_voc") -> list[tuple[st
 
     Args:
         mask: class ids as for ``get_mask``.
-        dataset: name of the data set, or its facts.
+        dataset: name of the data set, or its ``Meta``.
 
     Returns:
         Pairs of class name and fraction; an empty list if every pixel is ignored.

@@ -49,7 +49,7 @@ def draw_predictions(
         samples: 1 to 8 tuples (image, label, prediction). The image is uint8 (H, W, 3) or a Pillow
             image; the other two are class ids (H, W), as for ``utils.get_mask``. Sizes may differ
             between samples.
-        dataset: name of the data set, or its facts.
+        dataset: name of the data set, or its ``Meta``.
         path: the PNG file.
 
     Raises:

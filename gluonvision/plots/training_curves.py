@@ -29,7 +29,7 @@ _ROWS_PER_COLUMN, _MAX_COLUMNS, _MAX_LETTERS = 8, 5, 20
 _MAX_POINTS = 2000
 # Up to this many points get a marker each.
 _MAX_MARKERS = 30
-# The loss is averaged over one of so many parts of the run.
+# Smoothing window: 1/50 of the run.
 _SMOOTHING_WINDOWS = 50
 _NO_STEPS = "no steps yet"
 
@@ -121,7 +121,8 @@ def _draw_loss(axes: Axes, steps: Records) -> None:
     _style_axes(axes, "training loss", "step")
     number, loss = _column(steps, "step"), _column(steps, "loss")
     if not np.isfinite(loss).any():
-        return _write_placeholder(axes, "no finite loss" if len(steps) else _NO_STEPS)
+        _write_placeholder(axes, "no finite loss" if len(steps) else _NO_STEPS)
+        return
     mean = _moving_mean(loss)
     marker = "." if len(steps) <= _MAX_MARKERS else None
     axes.plot(*_thin_out(number, loss), color=_BLUE, alpha=0.35, linewidth=0.6, label="each step")
@@ -136,14 +137,14 @@ def _draw_loss(axes: Axes, steps: Records) -> None:
     if num_lost:
         note = f"{_step_count(num_lost)} without a finite loss"
         _write(axes, 0.98, 0.96, note, ha="right", va="top", fontsize=_SMALL, color=_ORANGE)
-    return None
 
 
 def _draw_scores(axes: Axes, epochs: Records) -> None:
     _style_axes(axes, "validation", "epoch")
     if not np.isfinite(_column(epochs, "mean_iou")).any():
         message = "no labelled pixels" if epochs else "no validation yet"
-        return _write_placeholder(axes, message)
+        _write_placeholder(axes, message)
+        return
     number = _column(epochs, "epoch") + 1
     has_markers = len(epochs) <= _MAX_MARKERS
     for name, label, colour, marker in (
@@ -163,20 +164,21 @@ def _draw_scores(axes: Axes, epochs: Records) -> None:
         )
     axes.set_ylim(0, 1)
     _set_x_ticks(axes, number)
-    return _add_legend(axes)
+    _add_legend(axes)
 
 
 def _draw_rate(axes: Axes, steps: Records) -> None:
     _style_axes(axes, "learning rate", "step")
     if not steps:
-        return _write_placeholder(axes, _NO_STEPS)
+        _write_placeholder(axes, _NO_STEPS)
+        return
     number, rate = _column(steps, "step"), _column(steps, "learning_rate")
     marker = "." if len(steps) <= _MAX_MARKERS else None
     axes.plot(*_thin_out(number, rate), color=_TEXT_COLOUR, linewidth=1.2, marker=marker)
     axes.set_ylim(0, 1.08 * np.nanmax(rate) or 1)
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    return _set_x_ticks(axes, number, 3)
+    _set_x_ticks(axes, number, 3)
 
 
 def _draw_classes(axes: Axes, ranking: _Ranking, rows: int) -> None:

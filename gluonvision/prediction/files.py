@@ -48,7 +48,7 @@ def find_sources(names: Sequence[str], folder: Path) -> tuple[list[Source], list
     """Find the files to segment, and name their results.
 
     Results are named after their files. Files in a folder keep their sub-folders. Files that
-    differ in their suffix alone keep it. If names still clash, all results keep the folders of
+    differ only in their suffix keep it. If names still clash, all results keep the folders of
     their files. Results of earlier calls are skipped.
 
     Args:

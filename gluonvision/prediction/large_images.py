@@ -1,4 +1,4 @@
-"""Segment image files of any size, in memory that depends on the window alone."""
+"""Segment image files of any size, in memory that depends only on the window."""
 
 import dataclasses
 import os

@@ -43,7 +43,7 @@ def png_rows(file: IO[bytes], path: Path) -> ImageRows | None:
         path: its path, for error messages.
 
     Returns:
-        The rows; None if the file is no PNG, is interlaced, or has 16-bit colours.
+        The rows; None if the file is not a PNG, is interlaced, or has 16-bit colours.
 
     Raises:
         ValueError: if the file is damaged; while its blocks are read, too.

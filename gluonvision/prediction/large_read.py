@@ -30,7 +30,7 @@ def open_rows(path: str | os.PathLike, trusted: bool = False) -> Iterator[ImageR
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is damaged or no image; while its blocks are read, too.
+        ValueError: if the file is damaged or not an image; while its blocks are read, too.
     """
     path = Path(path)
     with contextlib.ExitStack() as stack:
@@ -48,7 +48,7 @@ def image_height_width(path: str | os.PathLike) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no image.
+        ValueError: if the file is not an image.
     """
     (height, width), orientation = _read_header(Path(path))
     return (width, height) if orientation in _SWAPPED else (height, width)

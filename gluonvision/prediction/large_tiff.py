@@ -46,7 +46,7 @@ def tiff_rows(stack: contextlib.ExitStack, path: Path) -> ImageRows | None:
         if not _is_supported(page, tifffile):
             return None
         next(page.segments(maxworkers=1, buffersize=1), None)
-    except ValueError as error:  # no TIFF, or a compression that needs another library
+    except ValueError as error:  # not a TIFF, or a compression that needs another library
         logger.warning("%s is decoded whole: %s", path, error)
         return None
     except Exception as error:  # damaged files make the decoders raise errors of many types

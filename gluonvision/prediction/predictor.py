@@ -139,7 +139,7 @@ class Predictor:
         """Segment an image, or a list of images.
 
         Images with more than 16 million pixels are segmented in windows, to bound the memory of
-        the net. ``predict_large`` does not hold the image itself either.
+        the net. ``predict_large`` does not hold the whole image in memory either.
 
         Args:
             image: a file's path, a Pillow image, a uint8 array (H, W, 3) in RGB or (H, W) in grey,
@@ -151,7 +151,7 @@ class Predictor:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if a file is damaged or no image, or an array has another shape or type.
+            ValueError: if a file is damaged or not an image, or an array has another shape or type.
         """
         if isinstance(image, Sequence) and not isinstance(image, str):
             return [self._predict(rgb_pixels(each), scores) for each in image]

@@ -1,4 +1,4 @@
-"""What a run leaves for others: weights, configuration and classes, in one folder."""
+"""The results of a run: weights, configuration and classes, in one folder."""
 
 import contextlib
 import dataclasses

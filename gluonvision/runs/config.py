@@ -142,11 +142,6 @@ class TrainConfig:
                 f"checkname={self.checkname!r}: expected a name for the run's own folder in "
                 "runs/DATASET/MODEL (is a shell variable unset?)"
             )
-        if self.head_channels is not None and self.model != "deeplabv3plus":
-            raise ValueError(
-                f"head_channels={self.head_channels}: model={self.model} has a fixed head; "
-                "choose --model deeplabv3plus, or omit --head-channels"
-            )
         if self.syncbn and self.freeze_bn:
             raise ValueError("syncbn and freeze_bn: frozen norms need no synchronization; drop one")
         self.trainer_options()  # checks its own options

@@ -1,4 +1,4 @@
-"""Describe the environment of a run: what is needed, besides its configuration, to repeat it."""
+"""Describe the environment of a run, which repeating it needs besides its configuration."""
 
 import datetime
 import os

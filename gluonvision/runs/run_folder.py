@@ -183,7 +183,7 @@ class RunFolder:
         return backend.device_count(None, self.config.no_cuda) if number is None else number
 
     def _advice(self, different: Mapping[str, Any]) -> str:
-        """Say how to train on with options that the checkpoint does not allow."""
+        """Say how to continue with options that the checkpoint does not allow."""
         if different.keys() == {"epochs"}:
             return (
                 "its learning rate falls to 0 at the end of its original epochs. To train longer, "

@@ -90,10 +90,10 @@ class RunLog:
         shown |= {"val/mean_iou": scores.mean_iou, "val/pixel_accuracy": scores.pixel_accuracy}
         self._scalars(_last(step), shown)
 
-    def predictions(self, step: int, picture: str | os.PathLike) -> None:
+    def predictions(self, step: int, image_file: str | os.PathLike) -> None:
         """Show an image file (of ``draw_predictions``) in TensorBoard; ``step`` as in ``epoch``."""
         if self._board:
-            with Image.open(picture) as opened:
+            with Image.open(image_file) as opened:
                 pixels = np.array(opened.convert("RGB"))
             self._board.add_image("val/predictions", pixels, _last(step), dataformats="HWC")
 

@@ -14,7 +14,9 @@ class Start:
 
     Attributes:
         checkpoint: continue training after this checkpoint.
-        weights: the weights that the run starts from, or started from before its checkpoint.
+        weights: the file of weights that the run was first started from. A checkpoint's weights
+            replace them, but config.json keeps this path: 'auto' needs it if the checkpoints are
+            gone.
     """
 
     checkpoint: Path | None = None
@@ -22,12 +24,12 @@ class Start:
 
     @property
     def from_scratch(self) -> bool:
-        """Whether neither a checkpoint nor weights are given."""
+        """Whether there is neither a checkpoint nor a weights file."""
         return self.checkpoint is None and self.weights is None
 
     @property
     def initial_weights(self) -> Path | None:
-        """The weights to load before the first step; None where a checkpoint has its own."""
+        """The weights to load before the first step; None if a checkpoint has them."""
         return self.weights if self.checkpoint is None else None
 
     def __str__(self) -> str:
@@ -38,9 +40,10 @@ class Start:
 def resolve_start(config: TrainConfig) -> Start:
     """Resolve ``config.resume``.
 
-    - A checkpoint of any run: continue after it.
-    - 'auto': continue after the newest checkpoint of this run. Without one, start again from the
-      weights that the run first started from.
+    - A checkpoint of any run: continue after it. The checkpoint may be this run's own, so the
+      weights that this run was first started from are read from its config.json.
+    - 'auto': continue after the newest checkpoint of this run. Without one, restart from the
+      weights that the run was first started from.
     - Any other path: start from these weights.
     """
     if config.resume is None:

@@ -1,4 +1,4 @@
-"""Check a training run before it starts, and keep what was opened for the check."""
+"""Check a training run before it starts, and keep the data sets opened for the check."""
 
 import dataclasses
 import logging
@@ -7,9 +7,12 @@ from pathlib import Path
 from gluonvision.data import SegmentationDataset
 from gluonvision.data.class_weights import KINDS
 from gluonvision.loss import get_loss
-from gluonvision.model_zoo import FCN
 from gluonvision.model_zoo.backbones.base import OUTPUT_STRIDES
-from gluonvision.model_zoo.segmentation.families import FAMILIES, check_names
+from gluonvision.model_zoo.segmentation.families import (
+    FAMILIES,
+    check_head_channels,
+    check_names,
+)
 from gluonvision.model_zoo.weights.importers import find_pretrained
 from gluonvision.runs.config import TrainConfig
 from gluonvision.runs.factory import base_weights, training_data, validation_data
@@ -48,6 +51,7 @@ def prepare_job(config: TrainConfig, num_devices: int) -> TrainingJob:
 
 def _check_options(config: TrainConfig, start: Start, num_devices: int) -> None:
     check_names(config.model, config.backbone)
+    check_head_channels(config.model, config.head_channels)
     if config.output_stride not in (None, *OUTPUT_STRIDES):
         raise ValueError(
             f"output_stride={config.output_stride}: expected one of {OUTPUT_STRIDES}, or nothing "
@@ -80,8 +84,7 @@ def _check_batches(config: TrainConfig, num_devices: int, num_images: int) -> No
             "batch_size=%d",
             *(num_images, config.batch_size),
         )
-    # Every model but FCN normalizes features that were pooled to one value per image.
-    if FAMILIES[config.model] is FCN or config.freeze_bn:
+    if not FAMILIES[config.model].pools_globally or config.freeze_bn:
         return
     per_device = min(config.batch_size, num_images) // num_devices
     images = max(per_device // config.accumulate, 1) * (num_devices if config.syncbn else 1)

@@ -64,7 +64,7 @@ def _train(job: TrainingJob) -> tuple[int, int]:
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         step: number of completed steps.
@@ -104,7 +104,7 @@ class TrainingRun:
         self.num_steps = config.epochs * len(self.batches)
         self.progress = self._restore()
         self.reporter = Reporter(job, self.progress.step, self.num_steps, len(self.batches))
-        self.reporter.start(self.progress.step, self.num_steps, self.devices)
+        self.reporter.start(self.devices)
         self._pending: deque[_PendingLoss] = deque()
         self._time = time.monotonic()
 
@@ -139,7 +139,7 @@ class TrainingRun:
         learning_rate = self._learning_rate(step)
         loss_weights = [number / total if total else 0.0 for number in num_valid]
         loss = self.trainer.update(self._on_devices(micro_batches), loss_weights, learning_rate)
-        speed = len(images) * backend.world_size() / self._seconds_since_last_step()
+        speed = len(images) * backend.world_size() / self._lap_time()
         self._pending.append(_PendingLoss(step, learning_rate, speed, loss))
         self.progress.step += 1
         self._read_losses(delay=_DELAY)
@@ -158,7 +158,8 @@ class TrainingRun:
     def _learning_rate(self, step: int) -> float:
         return poly(step, self.num_steps, self.config.lr, warmup=self.config.warmup)
 
-    def _seconds_since_last_step(self) -> float:
+    def _lap_time(self) -> float:
+        """Return the seconds since the last call, and restart the clock."""
         before, self._time = self._time, time.monotonic()
         return self._time - before
 

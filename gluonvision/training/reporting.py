@@ -1,4 +1,4 @@
-"""What a training run shows and records: progress bar, log, curves and example predictions."""
+"""Report a training run: progress bar, log, curves and example predictions."""
 
 from typing import Any
 
@@ -14,17 +14,18 @@ _NUM_EXAMPLES = 4
 
 
 class Reporter:
-    """Reports the progress of a run; does nothing in all processes but the first.
+    """Reports the progress of a run; only the first process reports.
 
     Args:
         job: the run.
-        step: number of steps completed before.
+        step: number of steps already completed.
         num_steps: number of steps of the whole run.
         steps_per_epoch: number of steps in an epoch.
     """
 
     def __init__(self, job: TrainingJob, step: int, num_steps: int, steps_per_epoch: int):
         config = job.config
+        self.first_step, self.num_steps = step, num_steps
         self.job, self.folder, self.steps_per_epoch = job, config.folder, steps_per_epoch
         is_first = backend.rank() == 0
         self.bar = progress_bar(
@@ -39,15 +40,16 @@ class Reporter:
             classes = job.validation.classes
             self.log = RunLog(self.folder, classes, step, config.tensorboard)
 
-    def start(self, step: int, num_steps: int, devices: list) -> None:
+    def start(self, devices: list) -> None:
         """Print how the run starts."""
         job = self.job
         num_devices = backend.world_size() * len(devices)
         if self.log:
             self.bar.write(
-                f"{self.folder}: starts {job.start}, at step {step} of {num_steps}; "
-                f"{len(job.training)} images for training and {len(job.validation)} for "
-                f"validation, {len(job.validation.classes)} classes; {num_devices} x {devices[0]}"
+                f"{self.folder}: starts {job.start}, at step {self.first_step} of "
+                f"{self.num_steps}; {len(job.training)} images for training and "
+                f"{len(job.validation)} for validation, {len(job.validation.classes)} classes; "
+                f"{num_devices} x {devices[0]}"
             )
 
     def step(self, step: int, loss: float, learning_rate: float, images_per_second: float) -> None:

@@ -39,7 +39,7 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.number == signal.SIGINT == number:
-            raise KeyboardInterrupt  # the second Ctrl-C stops at once
+            raise KeyboardInterrupt  # the second Ctrl-C stops immediately
         self.number = passed_on(number)
 
 

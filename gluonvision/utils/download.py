@@ -25,14 +25,16 @@ ATTEMPTS = 3
 class DownloadError(OSError):
     """Every mirror of a file failed; ``failures`` holds a (url, reason) pair for each."""
 
-    failures: tuple[tuple[str, str], ...] = ()
+    def __init__(self, message: str, failures: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
 
 
 class _MirrorError(Exception):
     """This mirror cannot provide the file."""
 
 
-class _InterruptedError(_MirrorError):
+class _TransferInterrupted(_MirrorError):
     """The transfer was interrupted; it may be resumed."""
 
 
@@ -50,7 +52,7 @@ class _Job:
 
     @property
     def resumable(self) -> bool:
-        # Without a check of the result, parts of two different files could be joined unnoticed.
+        # Without a check, the result could be joined from two different files.
         return self.checksum is not None or self.check is not None
 
     def part_size(self) -> int:
@@ -72,7 +74,9 @@ class _Job:
         if not self.path.is_file():
             return False
         if problem := self.problem(self.path):
-            logger.warning("%s exists but %s: downloading it again", self.path, problem)
+            logger.warning(
+                "%s exists but is not valid (%s): downloading it again", self.path, problem
+            )
         return problem is None
 
 
@@ -125,7 +129,7 @@ def verify_checksum(path: str | os.PathLike, checksum: str) -> None:
     algorithm, expected = _parse_checksum(checksum)
     actual = file_digest(path, algorithm)[: len(expected)]
     if actual != expected:
-        raise ValueError(f"has {algorithm} {actual}, expected {expected}")
+        raise ValueError(f"the file has {algorithm} {actual}, expected {expected}")
 
 
 def _check_urls(urls: Sequence[str]) -> None:
@@ -160,13 +164,12 @@ def _from_first_mirror(urls: Sequence[str], job: _Job) -> None:
 
 
 def _all_failed(path: Path, failures: Sequence[tuple[str, str]]) -> DownloadError:
-    failed = DownloadError(
-        f"could not download {path.name}, every mirror failed:\n"
-        + "".join(f"  {url}: {reason}\n" for url, reason in failures)
-        + f"Get the file in another way and save it as {path.name} in {path.parent.absolute()}"
-    )
-    failed.failures = tuple(failures)
-    return failed
+    lines = [
+        f"could not download {path.name}, every mirror failed:",
+        *(f"  {url}: {reason}" for url, reason in failures),
+        f"Download it yourself and save it as {path.name} in {path.parent.absolute()}",
+    ]
+    return DownloadError("\n".join(lines), failures)
 
 
 def _from_mirror(url: str, job: _Job) -> None:
@@ -177,7 +180,7 @@ def _from_mirror(url: str, job: _Job) -> None:
         size_before = job.part_size()
         try:
             _transfer(url, job)
-        except _InterruptedError:
+        except _TransferInterrupted:
             if not job.resumable or attempt == ATTEMPTS or job.part_size() <= size_before:
                 raise
             continue
@@ -188,7 +191,7 @@ def _from_mirror(url: str, job: _Job) -> None:
         job.part.unlink()
         # The error may be in the part that existed before: try once more from the first byte.
         if not size_before or attempt == ATTEMPTS:
-            raise _MirrorError(f"the file it sent {problem}")
+            raise _MirrorError(f"the server sent a wrong file: {problem}")
 
 
 def _transfer(url: str, job: _Job) -> None:
@@ -203,7 +206,7 @@ def _transfer(url: str, job: _Job) -> None:
             _receive(response, url, job, start, total)
             return
     if not offset:
-        raise _MirrorError(f"sent the file from byte {start} on, although all of it was requested")
+        raise _MirrorError(f"the server started at byte {start} instead of 0")
     job.part.unlink()
     _transfer(url, job)
 
@@ -212,11 +215,11 @@ def _receive(
     response: http.client.HTTPResponse, url: str, job: _Job, start: int, total: int | None
 ) -> None:
     if response.status not in (200, 206):
-        raise _MirrorError(f"answered {response.status} {response.reason}".rstrip())
+        raise _MirrorError(f"the server answered {response.status} {response.reason}".rstrip())
     _refuse_response(response, url)
     _write(response, job, start, total)
     if total is not None and job.part_size() != total:
-        raise _InterruptedError(f"stopped after {job.part_size()} of {total} bytes")
+        raise _TransferInterrupted(f"the transfer stopped after {job.part_size()} of {total} bytes")
 
 
 def _open(url: str, offset: int, timeout: float) -> http.client.HTTPResponse:
@@ -250,7 +253,7 @@ def _refuse_response(response: http.client.HTTPResponse, url: str) -> None:
     kind = response.headers.get_content_type()
     if kind in ("text/html", "application/xhtml+xml"):
         raise _MirrorError(
-            f"sent a web page ({kind}) instead of the file: a login page or a dead host"
+            f"the server sent a web page ({kind}) instead of the file: a login page or a dead host"
         )
 
 
@@ -258,7 +261,7 @@ def _refuse_web_page(file: Path) -> None:
     with open(file, "rb") as opened:
         head = opened.read(512).lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")):
-        raise ValueError("is a web page instead of the file")
+        raise ValueError("the file is a web page, not the expected file")
 
 
 def _write(response: http.client.HTTPResponse, job: _Job, start: int, total: int | None) -> None:
@@ -266,8 +269,7 @@ def _write(response: http.client.HTTPResponse, job: _Job, start: int, total: int
     with open(job.part, mode) as file, _bar(job, start, total) as bar:
         for chunk in _chunks(response, job.timeout):
             file.write(chunk)
-            # A process that is killed must not lose the bytes received so far.
-            file.flush()
+            file.flush()  # a killed process keeps the bytes received so far
             bar.update(len(chunk))
         os.fsync(file.fileno())
 
@@ -288,9 +290,11 @@ def _chunks(response: http.client.HTTPResponse, timeout: float) -> Iterator[byte
         try:
             chunk = response.read1(CHUNK)
         except TimeoutError as error:
-            raise _InterruptedError(f"stalled: no byte for {timeout:g} s") from error
+            raise _TransferInterrupted(
+                f"the transfer stalled: no byte for {timeout:g} s"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
-            raise _InterruptedError(f"connection lost: {error!r}") from error
+            raise _TransferInterrupted(f"the connection was lost: {error!r}") from error
         if not chunk:
             return
         yield chunk

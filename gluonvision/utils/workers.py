@@ -1,8 +1,8 @@
 """Run several processes that work together: either all of them succeed, or all of them end.
 
 They are new interpreters (multiprocessing's "spawn"), because a fork of a process that has used
-CUDA or threads is broken. A worker notices the end of its parent by a pipe that closes, so no
-worker outlives its parent, however that ends.
+CUDA or threads is broken. When the parent ends, in any way, a pipe closes, which ends the
+worker too.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ def passed_on(number: int) -> int:
 
 
 class _Worker:
-    """A process, the pipe that returns its result, and the pipe that tells it that we live."""
+    """A process, the pipe for its result, and one through which it notices that the parent died."""
 
     def __init__(
         self, context: SpawnContext, work: Callable, argument: Any, environment: Mapping[str, str]
@@ -128,7 +128,7 @@ def run(work: Callable, argument: Any, environments: Sequence[Mapping[str, str]]
 def _wait(workers: list[_Worker], received: list[int]) -> None:
     running = list(workers)
     while running:
-        # Take a result at once: its sender cannot end before that, because a pipe holds little.
+        # Take a result immediately: its sender cannot end before that, because a pipe holds little.
         connection.wait([w.process.sentinel for w in running] + [w.result for w in running], 1.0)
         running = [w for w in running if w.process.exitcode is None]
         # Look for failures after that, so that no result of a worker that has ended is missed.
@@ -153,7 +153,7 @@ def _ended_by(workers: list[_Worker], number: int) -> bool:
 def _message(workers: list[_Worker], failures: list[_Failure]) -> str:
     """Return the first failure in full, and one line for each failure that followed from it.
 
-    If the user can fix the first failure, return its message alone.
+    If the user can fix the first failure, return only its message.
     """
     if failures[0].is_user_error:
         return failures[0].text
@@ -247,7 +247,7 @@ def _listen_to_parent(lifeline: connection.Connection) -> None:
 
 def _raise_sigterm() -> None:
     if os.name == "nt":
-        # On Windows os.kill ends the process at once, whatever its handlers.
+        # On Windows os.kill ends the process immediately, whatever its handlers.
         signal.raise_signal(signal.SIGTERM)
     else:
         # Unlike raise_signal in this thread, it interrupts a system call of the main thread.

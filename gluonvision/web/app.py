@@ -60,7 +60,7 @@ def create_app(
         },
         lifespan=server.lifespan,
     )
-    # Not as Starlette's middleware, which answers to server errors bypass.
+    # Not added as Starlette middleware: error responses would bypass it.
     return Guard(app, hosts)
 
 

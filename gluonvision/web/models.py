@@ -103,7 +103,7 @@ def entry_of_model(name: str) -> ModelEntry:
 
 
 def entries_of_runs(files: Iterable[Path]) -> list[ModelEntry]:
-    """Return the entries of runs, named by as few folders as make the names distinct."""
+    """Return the entries of runs, named by the shortest unique folder names."""
     files = list(files)
     for num_folders in (1, 2, 3):  # CHECKNAME, MODEL/CHECKNAME, DATASET/MODEL/CHECKNAME
         entries = [entry_of_run(file, num_folders) for file in files]

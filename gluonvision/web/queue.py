@@ -54,9 +54,9 @@ class Queue:
         call = self._thread.submit(self._timed, work)
         turn = asyncio.wrap_future(call)
         disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
-        either: tuple[asyncio.Future, ...] = (turn, disconnected)
+        first_event: tuple[asyncio.Future, ...] = (turn, disconnected)
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(first_event, return_when=asyncio.FIRST_COMPLETED)
             # Work that has started keeps its place, because it keeps the thread.
             return None if not turn.done() and call.cancel() else await turn
         finally:
@@ -71,7 +71,7 @@ class Queue:
         try:
             return work()
         finally:
-            # The latest image counts half, so that a new model or size shows soon.
+            # The latest image counts half, so the estimate adapts quickly to a new model or size.
             self._mean_seconds = (self._mean_seconds + time.perf_counter() - start) / 2
 
     def _retry_after(self) -> int:

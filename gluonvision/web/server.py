@@ -32,7 +32,7 @@ def serve(
         host: address to listen at; the default is reachable from this machine only.
         port: port to listen at; 0 takes any free port.
         allowed_hosts: host names that the server answers to, in addition to the loopback names.
-            Without any, a server at another than a loopback address answers to all names.
+            Without any, a server on a non-loopback address accepts every host name.
         ready: called with the address of the page when the page is reachable.
 
     Raises:
@@ -41,7 +41,7 @@ def serve(
     allowed_hosts = list(allowed_hosts)
     hosts = allowed_hosts if allowed_hosts or is_loopback(host) else None
     with listen(host, port) as listening:
-        # Load the default model now: errors show at once, and the first answer is fast.
+        # Load the default model now: errors show immediately, and the first answer is fast.
         models.get(models.default)
         ready(_address(listening))
         make_server(create_app(models, limits, hosts)).run([listening])

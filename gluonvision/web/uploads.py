@@ -34,8 +34,8 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     """Read the body of a request, holding at most ``limits.upload`` bytes.
 
     Raises:
-        RequestError: 413 if it is too large, at once if its length is announced; 408 if it takes
-            too long; 400 if it is empty; 499 if the client disconnects.
+        RequestError: 413 if it is too large, immediately if its length is announced; 408 if it
+            takes too long; 400 if it is empty; 499 if the client disconnects.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limits.upload:

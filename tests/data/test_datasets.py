@@ -688,7 +688,7 @@ class TestFolder:
             Image.fromarray(np.where(values > 0, 255, 0).astype(np.uint8)).save(path)
         names = ("other", "car")
         plain = FolderSegmentationDataset(own, "val", names=names)
-        with pytest.raises(ValueError, match=r"1\.png: holds 0 and 255.*values=\{255: 1\}"):
+        with pytest.raises(ValueError, match=r"1\.png: contains only 0 and 255.*values=\{255: 1\}"):
             plain[0]
         read = FolderSegmentationDataset(own, "val", names=names, values={255: 1})
         assert np.array_equal(read[0][1], scene(1, 3)[1] > 0)

@@ -146,7 +146,7 @@ class TestLoader:
             ({"batch_size": 0}, "batch_size 0"),
             ({"num_workers": -1}, "num_workers -1"),
             ({"last_batch": "rollover"}, "'rollover': expected 'keep' or 'discard'"),
-            ({"batch_size": 11, "last_batch": "discard"}, "10 samples make no batch of 11"),
+            ({"batch_size": 11, "last_batch": "discard"}, "10 samples do not fill a batch of 11"),
         ],
     )
     def test_wrong_arguments(self, wrong, message):
@@ -221,7 +221,7 @@ class TestSampler:
     def test_more_processes_than_images_to_evaluate(self):
         shards = [Sampler(2, rank=rank, world_size=3, equal=False) for rank in range(3)]
         assert [seen(DataLoader(numbers(2), 4, sampler=s)) for s in shards] == [[[0]], [[1]], []]
-        with pytest.raises(ValueError, match="0 samples make no batch of 4"):
+        with pytest.raises(ValueError, match="0 samples do not fill a batch of 4"):
             DataLoader(numbers(2), 4, sampler=Sampler(2, rank=2, world_size=3))
 
     @pytest.mark.parametrize(

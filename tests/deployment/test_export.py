@@ -196,7 +196,7 @@ def test_difference_takes_ties_for_equal_and_nothing_else():
         ("a.onnx", "mxnet", {}, "GLUONVISION_BACKEND=mxnet"),
         ("a.onnx", "tflite", {}, "expected one of onnx, torch-export, params, safetensors"),
         ("a.pth", "onnx", {}, r"ends in \.onnx"),
-        ("a.params", "params", {"classes": True}, "weights alone"),
+        ("a.params", "params", {"classes": True}, "holds only weights"),
         ("a.onnx", "onnx", {"float16": True}, "params and safetensors"),
     ],
 )

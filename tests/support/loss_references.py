@@ -1,6 +1,6 @@
 """The losses in NumPy, float64, from their definitions: scores (N, nclass, H, W), label (N, H, W).
 
-None shares its way with the library: the region losses by sets, the pixel losses by lists.
+None uses the library's algorithm: region losses are computed with sets, pixel losses with lists.
 """
 
 import numpy as np

@@ -53,6 +53,7 @@ def config(voc_like, tmp_path, monkeypatch):
         ({"model": "pspnet", "batch_size": 1}, 1, "pspnet normalizes .*--batch-size"),
         ({"model": "deeplabv3", "batch_size": 2}, 2, "each device one .devices: 2"),
         ({"model": "deeplab", "batch_size": 4, "accumulate": 4}, 1, "accumulate=4"),
+        ({"head_channels": 16}, 1, "head_channels=16: model=fcn has a fixed head"),
         ({"backbone_weights": "no.pth"}, 1, r"no\.pth: no such weights file"),
     ],
 )
@@ -234,6 +235,6 @@ def test_the_width_of_the_head_is_an_option_of_deeplabv3plus_alone():
     net = factory.build_model(dataclasses.replace(config, pretrained_base=False), [backend.cpu()])
     assert backend.parameter_shapes(net)["head.aspp.project.0.weight"][0] == 16
     with pytest.raises(ValueError, match="head_channels=16: model=fcn.*deeplabv3plus"):
-        TrainConfig(model="fcn", head_channels=16)
+        factory.build_model(TrainConfig(model="fcn", head_channels=16), [backend.cpu()])
     with pytest.raises(ValueError, match="head_channels=0: expected 1 or more"):
         TrainConfig(model="deeplabv3plus", head_channels=0)

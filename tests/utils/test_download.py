@@ -216,7 +216,7 @@ def test_a_read_only_folder_is_enough_for_what_is_there(server, path):
         ("silent", "no answer within 0.3 s"),
         ("page", "web page"),
         ("hidden_page", "web page"),
-        ("chunked", "connection lost"),
+        ("chunked", "connection was lost"),
     ],
 )
 def test_bad_mirror_falls_through(server, path, bad, reason):

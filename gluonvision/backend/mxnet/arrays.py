@@ -49,7 +49,7 @@ def preprocess(
 
 
 def reseed(*numbers: int) -> None:
-    """Restart MXNet's generators from ``numbers``: later draws depend on these alone."""
+    """Restart MXNet's generators from ``numbers``: later draws depend only on these."""
     mx.random.seed(initializer.joined_seed(numbers) % 2**31)
 
 

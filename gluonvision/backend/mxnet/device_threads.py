@@ -30,7 +30,7 @@ class DeviceThreads:
     def __init__(self, number: int) -> None:
         self._queues: list[SimpleQueue] = [SimpleQueue() for _ in range(number)]
         for queue in self._queues:
-            # A daemon, so that a thread that waits for ever does not keep the process alive.
+            # A daemon, so that a thread that waits forever does not keep the process alive.
             threading.Thread(target=_work, args=(queue,), daemon=True).start()
         # Runs before MXNet's own exit handler, which waits for the engine without a limit.
         atexit.register(_exit_if_busy)
@@ -38,8 +38,8 @@ class DeviceThreads:
     def run(self, jobs: Sequence[Callable]) -> list:
         """Call one job in each thread, in parallel, and return their results.
 
-        The first exception of a job is raised here at once, with its traceback. The process
-        should then end, because the other threads may wait for the failed one for ever.
+        The first exception of a job is raised here immediately, with its traceback. The process
+        should then end, because the other threads may wait for the failed one forever.
 
         Raises:
             RuntimeError: if the jobs do not end in ``STEP_TIMEOUT`` seconds.
@@ -66,7 +66,7 @@ def _work(queue: SimpleQueue) -> None:
 
 
 def _exit_if_busy() -> None:
-    """End the process at once if the engine is still busy: some of its work may never end."""
+    """End the process immediately if the engine is still busy: some of its work may never end."""
     idle = threading.Event()
     threading.Thread(target=_wait_for_engine, args=(idle,), daemon=True).start()
     if not idle.wait(EXIT_TIMEOUT):

@@ -17,7 +17,7 @@ def prepare_inference(net: Any, precision: str = "auto") -> Any:
     """Return the net unchanged for 'auto' and 'fp32'.
 
     Raises:
-        ValueError: for other precisions, which MXNet 1.9.1 does not predict in.
+        ValueError: for other precisions: MXNet 1.9.1 predicts only in fp32.
     """
     check_inference_precision(precision)
     if precision not in ("auto", "fp32"):

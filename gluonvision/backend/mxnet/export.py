@@ -11,7 +11,7 @@ import numpy as np
 
 from gluonvision.backend.export_formats import GRAPH_FORMATS
 
-# The formats that this backend writes, each with the ending of its file's name.
+# The formats that this backend writes, each with its file suffix.
 EXPORT_FORMATS = GRAPH_FORMATS["mxnet"]
 INPUT = "data"
 
@@ -22,7 +22,7 @@ def write_graph(
     path: Path,
     example: np.ndarray,
     axes: Mapping[int, str],
-    facts: Mapping[str, str],
+    metadata: Mapping[str, str],
     opset: int | None = None,
 ) -> None:
     """Write ``net``, in evaluation mode, as a symbol and its ``*-0000.params`` next to it.
@@ -33,7 +33,7 @@ def write_graph(
         path: the symbol's file.
         example: an input of the net.
         axes: ignored, because all axes of a symbol are dynamic.
-        facts: attributes of the symbol.
+        metadata: attributes of the symbol.
         opset: must be None.
 
     Raises:
@@ -48,7 +48,7 @@ def write_graph(
         net.export(_stem(path), epoch=0)
     net.hybridize(False)
     symbol = json.loads(path.read_text())
-    symbol["attrs"] |= {name: ["str", text] for name, text in facts.items()}
+    symbol["attrs"] |= {name: ["str", text] for name, text in metadata.items()}
     path.write_text(json.dumps(symbol, indent=2))
 
 

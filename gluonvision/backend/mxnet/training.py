@@ -57,7 +57,7 @@ class Trainer:
             net.collect_params(),
             build_optimizer(options),
             kvstore=options.kvstore,
-            update_on_kvstore=False,  # it cannot clip gradients or give its state
+            update_on_kvstore=False,  # the kvstore can neither clip gradients nor return its state
         )
         # The first call copies the first device's values to all devices. In a step it would undo
         # the other devices' updates of their running statistics.
@@ -169,7 +169,7 @@ class Trainer:
     ) -> Array:
         mx.random.seed(seed, ctx=device)
         loss = self._differentiate(micro_batches, loss_weights)
-        mx.nd.waitall()  # norms that wait for each other hang here, within the time limit
+        mx.nd.waitall()  # a SyncBatchNorm deadlock shows here, where a timeout catches it
         return loss
 
     def _apply(self, learning_rate: float) -> None:
@@ -210,8 +210,8 @@ class Trainer:
 def _check_options(options: TrainerOptions) -> None:
     if options.precision != "fp32":
         raise ValueError(
-            f"precision={options.precision!r}: expected 'fp32', as MXNet trains in no other; leave "
-            f"it out, {_OTHER_BACKEND}"
+            f"precision={options.precision!r}: MXNet trains in fp32 only; leave it out, "
+            f"{_OTHER_BACKEND}"
         )
     if options.channels_last:
         raise ValueError(f"channels_last: MXNet has channels first; leave it out, {_OTHER_BACKEND}")

@@ -92,7 +92,7 @@ def preprocess(
 
 
 def reseed(*numbers: int) -> None:
-    """Restart torch's generators from ``numbers``: later draws depend on these alone."""
+    """Restart torch's generators from ``numbers``: later draws depend only on these."""
     torch.manual_seed(initializer.joined_seed(numbers))
 
 

@@ -68,7 +68,7 @@ class HybridBlock(torch.nn.Module):
         verbose: bool = False,
         force_reinit: bool = False,
     ) -> None:
-        """Draw the weights that neither a file nor an earlier call has set.
+        """Initialize weights that are not yet loaded or initialized.
 
         Args:
             init: an initializer of ``backend.init``; ``Uniform()`` if None.
@@ -99,7 +99,12 @@ class HybridBlock(torch.nn.Module):
         return ParameterDict(self, select)
 
     def save_parameters(self, filename: str | os.PathLike, deduplicate: bool = False) -> None:
-        """Write a ``.params`` file, which MXNet can read too; the write is atomic."""
+        """Write a ``.params`` file, which MXNet can read too; the write is atomic.
+
+        Args:
+            filename: the file.
+            deduplicate: ignored; Gluon has it for shared parameters.
+        """
         parameters_file.save(filename, get_parameters(self))
 
     def load_parameters(
@@ -128,7 +133,7 @@ class HybridBlock(torch.nn.Module):
             self.to(_single_device(ctx))
 
     def save_params(self, filename: str | os.PathLike) -> None:
-        """Call ``save_parameters``, under its name before Gluon 1.4."""
+        """Alias of ``save_parameters`` (its name before Gluon 1.4)."""
         self.save_parameters(filename)
 
     def load_params(
@@ -138,7 +143,7 @@ class HybridBlock(torch.nn.Module):
         allow_missing: bool = False,
         ignore_extra: bool = False,
     ) -> None:
-        """Call ``load_parameters``, under its name before Gluon 1.4."""
+        """Alias of ``load_parameters`` (its name before Gluon 1.4)."""
         self.load_parameters(filename, ctx, allow_missing, ignore_extra)
 
 

@@ -15,7 +15,7 @@ from gluonvision.backend.export_formats import GRAPH_FORMATS
 from gluonvision.backend.torch.arrays import as_numpy
 from gluonvision.backend.torch.evaluation import evaluation_mode
 
-# The formats that this backend writes, each with the ending of its file's name.
+# The formats that this backend writes, each with its file suffix.
 EXPORT_FORMATS = GRAPH_FORMATS["torch"]
 INPUT, OUTPUT = "image", "output"
 
@@ -26,7 +26,7 @@ def write_graph(
     path: Path,
     example: np.ndarray,
     axes: Mapping[int, str],
-    facts: Mapping[str, str],
+    metadata: Mapping[str, str],
     opset: int | None = None,
 ) -> None:
     """Write ``net``, in evaluation mode, to a file.
@@ -37,7 +37,7 @@ def write_graph(
         path: the file.
         example: an input of the net, with a batch and sides above 1.
         axes: the input's axes that stay dynamic, each with its name.
-        facts: the file's metadata.
+        metadata: the file's metadata.
         opset: ONNX's opset; the exporter's default if None.
 
     Raises:
@@ -49,9 +49,9 @@ def write_graph(
         warnings.simplefilter("ignore")  # torch's modules warn about each other
         program = _program(net, torch.tensor(example), axes)
         if format == "torch-export":
-            torch.export.save(program, path, extra_files=dict(facts))
+            torch.export.save(program, path, extra_files=dict(metadata))
         else:
-            _write_onnx(program, path, axes, facts, opset)
+            _write_onnx(program, path, axes, metadata, opset)
 
 
 def read_graph(format: str, path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -116,7 +116,7 @@ def _write_onnx(
     program: torch.export.ExportedProgram,
     path: Path,
     axes: Mapping[int, str],
-    facts: Mapping[str, str],
+    metadata: Mapping[str, str],
     opset: int | None,
 ) -> None:
     import onnx
@@ -134,7 +134,7 @@ def _write_onnx(
     model = exported.model_proto
     _strip_metadata(model.graph)
     _name_axes(model.graph, axes)
-    onnx.helper.set_model_props(model, dict(facts))
+    onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     opsets = {entry.version for entry in model.opset_import if entry.domain == ""}
     if opset not in (None, *opsets):

@@ -1,15 +1,16 @@
 """The operators of the vocabulary over torch, with MXNet's names and meanings.
 
-They are those that a model or a loss of this library, or the tutorial, uses. torch's own functions
-serve as ``relu``, ``exp``, ``expm1``, ``zeros_like``, ``ones_like``, ``where``, ``broadcast_sub``,
-``broadcast_div``, ``broadcast_equal`` and ``broadcast_lesser_equal``. ``contrib`` holds
+They are the operators that this library's models and losses and the tutorial use. torch's own
+functions serve as ``relu``, ``exp``, ``expm1``, ``zeros_like``, ``ones_like``, ``where``,
+``broadcast_sub``, ``broadcast_div``, ``broadcast_equal`` and ``broadcast_lesser_equal``.
+``contrib`` holds
 ``AdaptiveAvgPooling2D(data, output_size)``,
 ``BilinearResize2D(data, like=None, height=None, width=None, mode="size", align_corners=True)``,
 ``arange_like(data, axis)``, ``foreach(body, data, init_states)`` and
 ``index_copy(old_tensor, index_vector, new_tensor)``.
 """
 
-# Modules alone are imported here: every other public name is an operator.
+# Import only modules here: every other public name is an operator.
 import typing
 from collections import abc
 from types import SimpleNamespace

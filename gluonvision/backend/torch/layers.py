@@ -192,6 +192,7 @@ class BatchNorm(torch.nn.modules.batchnorm._BatchNorm):
         self.running_var.copy_(running_var * correction)
         return out
 
+    # torch calls this, for example in torch.optim.swa_utils.update_bn.
     def reset_running_stats(self) -> None:
         """Set the running mean to 0 and the running variance to 1."""
         self.running_mean.zero_()

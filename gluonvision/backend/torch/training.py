@@ -139,7 +139,7 @@ class Trainer:
     def _algorithms(self) -> Iterator[None]:
         """Let cuDNN search for the fastest convolutions, unless the run is deterministic.
 
-        The search pays off in training alone, where all crops have one size.
+        The search pays off only in training, where all crops have one size.
         """
         fixed, cudnn = self.options.deterministic, torch.backends.cudnn
         before = torch.get_deterministic_debug_mode()

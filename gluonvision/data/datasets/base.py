@@ -211,7 +211,7 @@ class SegmentationDataset:
 
 
 def default_mode(split: str | None) -> str:
-    """Return the mode that a split is for: its own name, or 'train' for 'trainval' and the like."""
+    """Return the mode that a split is for: its own name, or 'train' for 'trainval' and similar."""
     return split if split in MODES else "train"
 
 

@@ -38,7 +38,7 @@ class FolderSegmentationDataset(SegmentationDataset):
         root: folder of the data set.
         split: name of the split, such as 'train'; None if the folder is not divided into splits.
         mode: 'train', 'val', 'testval' or 'test'; by default the split's own name, or 'train' if
-            that is no mode.
+            that is not a mode.
         transform: function applied to each image last.
         names: class names, by label.
         palette: colour (R, G, B) of each class; VOC's by default.
@@ -137,37 +137,37 @@ def _columns(pairs: list[Pair]) -> tuple[list[Path], list[Path]]:
 
 
 def _make_meta(root: Path, given: dict) -> Meta:
-    """Build the facts from those given, then the folder's files, then the defaults."""
-    facts = {**_read_dataset_json(root / "dataset.json"), **given}
-    if "names" not in facts:
-        facts["names"] = _read_classes(root / "classes.txt")
+    """Build the ``Meta`` from given values, then the folder's files, then the defaults."""
+    options = {**_read_dataset_json(root / "dataset.json"), **given}
+    if "names" not in options:
+        options["names"] = _read_classes(root / "classes.txt")
     try:
-        return _parse(facts)
+        return _parse(options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{root}: the description of the data set is wrong: {error}") from error
 
 
-def _parse(facts: dict) -> Meta:
-    names = _names(facts["names"])
-    palette = facts.get("palette") or voc_palette(min(len(names), 256))
+def _parse(options: dict) -> Meta:
+    names = _names(options["names"])
+    palette = options.get("palette") or voc_palette(min(len(names), 256))
     palette = tuple(_colour(colour) for colour in palette)
-    ignored_colour = _colour(facts.get("ignored_colour", _IGNORED_COLOUR))
-    values = tuple((_whole(k), _whole(v)) for k, v in dict(facts.get("values", {})).items())
-    mask_format = facts.get("mask_format", "indices")
+    ignored_colour = _colour(options.get("ignored_colour", _IGNORED_COLOUR))
+    values = tuple((_whole(k), _whole(v)) for k, v in dict(options.get("values", {})).items())
+    mask_format = options.get("mask_format", "indices")
     _check_names(names)
     _check_palette(palette, len(names), mask_format)
     _check_values(values, len(names))
-    _check_ignored_colour(ignored_colour, palette if "ignored_colour" in facts else ())
+    _check_ignored_colour(ignored_colour, palette if "ignored_colour" in options else ())
     return Meta(
         "folder",
         names,
         palette,
-        ignored_value=_whole(facts.get("ignored_value", IGNORED_VALUE)),
+        ignored_value=_whole(options.get("ignored_value", IGNORED_VALUE)),
         ignored_colour=ignored_colour,
         background=0 if names[0] == "background" else None,
         values=values,
         masks=mask_format,
-        refuse_binary="ignored_value" not in facts and IGNORED_VALUE not in dict(values),
+        refuse_binary="ignored_value" not in options and IGNORED_VALUE not in dict(values),
     )
 
 
@@ -197,7 +197,7 @@ def _whole(number: object) -> int:
 
 def _check_names(names: tuple[str, ...]) -> None:
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"{len(names)} names, expected at least one and none twice: {names}")
+        raise ValueError(f"{len(names)} names, expected at least one and no duplicates: {names}")
     if len(names) > _MAX_CLASSES:
         raise ValueError(
             f"{len(names)} names: expected {_MAX_CLASSES} at most, because masks are written with "
@@ -244,14 +244,14 @@ def _read_dataset_json(path: Path) -> dict:
     if not path.is_file():
         return {}
     try:
-        facts = json.loads(path.read_text(encoding="utf-8-sig"))
+        options = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path}: is not JSON ({error})") from error
-    if not isinstance(facts, dict):
+    if not isinstance(options, dict):
         raise ValueError(f"{path}: expected an object with the keys {', '.join(_KEYS)}")
-    if unknown := sorted(set(facts) - set(_KEYS)):
+    if unknown := sorted(set(options) - set(_KEYS)):
         raise ValueError(f"{path}: unknown key {unknown[0]!r}; the keys are {', '.join(_KEYS)}")
-    return facts
+    return options
 
 
 def _read_classes(path: Path) -> list[str]:

@@ -40,8 +40,8 @@ def find_folder(location: Location, root: str | os.PathLike | None = None) -> Pa
             the data set's folder in ``~/.mxnet/datasets``.
 
     Raises:
-        FileNotFoundError: it is not there; the message says where it was looked for and what to
-            run.
+        FileNotFoundError: it is not there; the message lists the searched places and the command
+            to run.
     """
     roots = _default_roots(location.folder) if root is None else [Path(root).expanduser()]
     folders = [r / subfolder for r in roots for subfolder in location.subfolders]

@@ -22,20 +22,21 @@ class PublishedDataset(SegmentationDataset):
             ``~/.mxnet/datasets``.
         split: one of ``SPLITS``.
         mode: 'train', 'val', 'testval' or 'test'; by default the split's own name, or 'train' if
-            that is no mode.
+            that is not a mode.
         transform: function applied to each image last.
         skip_broken: leave out images whose files are missing, broken or do not fit.
         options: further options of ``SegmentationDataset``: ``base_size``, ``crop_size``, ``seed``,
             ``photometric``, ``cat_max_ratio``.
 
     Raises:
-        FileNotFoundError: the data set or one of its files is missing; the message says where it
-            was looked for and what to run.
+        FileNotFoundError: the data set or one of its files is missing; the message lists
+            the searched places and the command to run.
         ValueError: the split, the mode or an option's value is unknown.
         TypeError: an option is unknown.
     """
 
     SPLITS: tuple[str, ...] = ()
+    NUM_CLASS: int  # GluonCV's name for num_class, for code that was written for GluonCV
     root: Path
 
     def __init__(

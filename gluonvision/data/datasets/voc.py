@@ -36,8 +36,8 @@ def find_voc(root: Root = None) -> Path:
     """Return the folder VOC2012 in or at ``root``, which defaults as in ``PublishedDataset``.
 
     Raises:
-        FileNotFoundError: it is not there; the message says where it was looked for and what to
-            run.
+        FileNotFoundError: it is not there; the message lists the searched places and the command
+            to run.
     """
     return find_folder(LOCATION, root)
 

@@ -99,7 +99,7 @@ def _fetch(archive: Archive, folder: Path, mirror: str | None) -> Path:
 
 def _refuse_other_files(path: Path) -> None:
     if not is_archive(path):
-        raise ValueError("is not a zip or tar archive")
+        raise ValueError("the file is not a zip or tar archive")
 
 
 def _verify(path: Path, checksum: str) -> None:

@@ -1,8 +1,8 @@
 """Faster decoders than Pillow's for the two most common kinds of file in data sets.
 
-OpenCV decodes ordinary JPEGs, with the same library inside and so the same pixels. zlib-ng decodes
-masks in unfiltered 8-bit PNGs, such as VOC's. The functions return None for all other files, and
-above all for broken ones: Pillow decodes them, and its errors say what is wrong.
+OpenCV decodes ordinary JPEGs with the same library as Pillow, so it gives the same pixels. zlib-ng
+decodes masks in unfiltered 8-bit PNGs, such as VOC's. The functions return None for all other files
+and for broken ones: Pillow then decodes them, and its errors say what is wrong.
 """
 
 import re

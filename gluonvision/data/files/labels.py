@@ -86,7 +86,7 @@ def _check_not_binary(values: np.ndarray, path: str | os.PathLike, meta: Meta) -
     is_binary = (values == 0) | (values == 255)
     if is_binary.all() and (values == 255).any():
         raise ValueError(
-            f"{path}: holds 0 and 255 alone, which would be class 0 ({meta.classes[0]}) and "
+            f"{path}: contains only 0 and 255, which would be class 0 ({meta.classes[0]}) and "
             "ignored; if 255 is a class, pass values={255: 1}; if it means ignored, pass "
             'ignored_value=255 (in dataset.json: {"values": {"255": 1}} or {"ignored_value": 255})'
         )

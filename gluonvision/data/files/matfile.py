@@ -1,4 +1,4 @@
-"""Read SBD's masks from MATLAB 5 files, with NumPy and zlib alone.
+"""Read SBD's masks from MATLAB 5 files, with only NumPy and zlib.
 
 The format is "MAT-File Level 5 File Format" (The MathWorks, 2019). Only the parts that these masks
 use are read: a structure ``GTcls`` whose field ``Segmentation`` is a matrix of integers.

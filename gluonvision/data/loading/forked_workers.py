@@ -3,7 +3,7 @@
 The workers are forks of this process, made for one pass: the data set is in memory once, and a
 transform may be a lambda. They use no device. Arrays reach the parent through shared memory.
 
-No process waits for another without a way out. Pipes carry small records, each written and read
+No process can hang waiting for a dead one. Pipes carry small records, each written and read
 whole. While the parent waits for one, it also watches the workers, and a worker watches its parent.
 """
 
@@ -42,7 +42,7 @@ Load = Callable[[int, Callable], Any]
 
 _PREFETCHED = 2  # values per worker
 _HELD = 4  # values that the caller may hold before it gets copies
-_POLL_MS = 1000  # after this time, look for workers whose end was not reported
+_POLL_MS = 1000  # after this time, check for workers that died without notice
 _PARENT_CHECK_S = 0.2
 
 # A terminal or a scheduler sends these to the whole job. The parent then stops its work and the
@@ -56,7 +56,7 @@ _RECORD = struct.Struct("qqq8x")  # number, and start and size of its value
 
 
 def can_fork() -> bool:
-    """Return whether ``prefetch`` works here: on Linux, except in multiprocessing's daemons."""
+    """Return whether ``prefetch`` works here: on Linux, except in daemonic processes."""
     return sys.platform == "linux" and not current_process().daemon
 
 
@@ -110,7 +110,7 @@ class _Pool:
         self.current = np.frombuffer(mmap.mmap(-1, 8 * workers or 8), np.int64)
         self.current[:] = _NOTHING
         self._poll = select.poll()
-        self._ended: list[int] = []  # workers
+        self._dead_workers: list[int] = []
         self._slot_of: dict[int, SharedSlot] = {}  # for submitted numbers
         self._span_of: dict[int, Span] = {}  # for loaded numbers
 
@@ -168,17 +168,17 @@ class _Pool:
         while number not in self._span_of:
             self._poll_once()
             # A worker that died while loading a later number does not delay this one.
-            lost = [w for w in self._ended if self.current[w] in (_NOTHING, number)]
-            if lost and number not in self._span_of:
-                raise WorkerError(self._describe_death(lost[0]))
+            died = [w for w in self._dead_workers if self.current[w] in (_NOTHING, number)]
+            if died and number not in self._span_of:
+                raise WorkerError(self._describe_death(died[0]))
 
     def _poll_once(self) -> None:
         ready = [file for file, _ in self._poll.poll(_POLL_MS)]
         for worker, process in enumerate(self.processes):
             # A sentinel reports the end of a worker, unless the worker left a child that holds it.
             has_ended = process.sentinel in ready or not (ready or process.is_alive())
-            if has_ended and worker not in self._ended:
-                self._ended.append(worker)
+            if has_ended and worker not in self._dead_workers:
+                self._dead_workers.append(worker)
                 self._poll.unregister(process.sentinel)
         # Read records after that, because a worker's last one may have arrived in between.
         self._read_records()
@@ -202,7 +202,7 @@ class _Pool:
 def _pipe() -> tuple[BinaryIO, BinaryIO]:
     """Make a pipe and return its read and write ends, without buffers."""
     reader, writer = os.pipe()
-    return open(reader, "rb", buffering=0), open(writer, "wb", buffering=0)  # type: ignore[return-value]  # raw files have all that is used
+    return open(reader, "rb", buffering=0), open(writer, "wb", buffering=0)  # type: ignore[return-value]  # raw files have every method used here
 
 
 def _fix(exitcode: int | None) -> str:
@@ -213,7 +213,7 @@ def _fix(exitcode: int | None) -> str:
 
 @contextlib.contextmanager
 def _blocked_signals() -> Iterator[None]:
-    """Hold back the signals that a child ignores, until it does."""
+    """Block these signals until the child ignores them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
     try:
         yield
@@ -222,7 +222,7 @@ def _blocked_signals() -> Iterator[None]:
 
 
 def _work(pool: _Pool, worker: int) -> None:
-    """Load numbers in a worker process, until the parent kills it or ends itself."""
+    """Load numbers in a worker process, until the parent kills it or exits."""
     try:
         # Never collect the parent's garbage here: it may own memory of devices and open files.
         gc.freeze()

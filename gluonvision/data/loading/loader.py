@@ -1,10 +1,9 @@
 """Batches of NumPy arrays, prefetched by threads or by processes.
 
-Threads work on every system and start at once. Decoding and warping, most of a sample's time, run
-without Python's global lock. The remaining tenth needs the lock, so threads wait for each other and
-stall the training loop. Processes do not, but they need Linux, and 30 ms or more per pass to start
-and to allocate their memory; training uses them where it can. benchmarks/augmentation.py measures
-both.
+Threads work on every system and start immediately. Decoding and warping, most of a sample's time,
+run without Python's global lock. The remaining tenth needs the lock, so threads wait for each other
+and stall the training loop. Processes do not, but they need Linux, and 30 ms or more per pass to
+start and allocate memory; training uses them where it can (benchmarks/augmentation.py).
 """
 
 import random
@@ -267,7 +266,7 @@ class DataLoader:
         # With many processes, one of them may have no sample to evaluate.
         if len(self) == 0 and (self.sampler.equal or self.sampler.length == 0):
             raise ValueError(
-                f"{len(self.sampler)} samples make no batch of {self.batch_size} (last_batch "
+                f"{len(self.sampler)} samples do not fill a batch of {self.batch_size} (last_batch "
                 f"{self.last_batch!r}); choose a smaller batch_size or a larger data set"
             )
 

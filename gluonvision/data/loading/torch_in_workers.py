@@ -1,8 +1,8 @@
-"""What a transform that uses torch needs in a forked worker.
+"""Prepare torch in a forked worker, for transforms that use it.
 
 This package imports no framework, so torch is only looked up among the imported modules. A hook
-that the torch backend registers would not do: a program may use this loader and plain torch without
-the backend, and its workers would wait forever for OpenMP threads that a fork does not have.
+that the torch backend registers would not be enough: a program may use this loader and plain torch
+without the backend, and its workers would wait forever for OpenMP threads that a fork lacks.
 """
 
 import sys

@@ -1,11 +1,11 @@
 """The training transform of image and mask, with all geometry in one affine warp.
 
-It draws from the distribution of GluonCV's ``_sync_transform``, and rotates as the code that this
-came from did: mirror (p 0.5), long side to 0.5-2.0 x base size, rotation by -10 to 10 degrees,
-padding at the right and below, a random crop, Gaussian blur of the image (p 0.5, radius 0-1). Image
-pixels from outside are 0 before normalization. There are two differences: mask pixels from outside
-the image are -1 (ignored) instead of class 0, and shrinking below 1/1.5 averages whole blocks
-first, where Pillow's resize widens its filter.
+It draws from the distribution of GluonCV's ``_sync_transform``, and rotates like the original
+script (not in GluonCV): mirror (p 0.5), long side to 0.5-2.0 x base size, rotation by -10 to 10
+degrees, padding at the right and below, a random crop, Gaussian blur of the image (p 0.5, radius
+0-1). Image pixels from outside are 0 before normalization. There are two differences: mask pixels
+from outside the image are -1 (ignored) instead of class 0, and shrinking below 1/1.5 averages whole
+blocks first, where Pillow's resize widens its filter.
 
 Two options are off by default: photometric distortion of the image, and a limit to the fraction of
 a crop that one class may fill (mmsegmentation's ``cat_max_ratio``).
@@ -65,14 +65,14 @@ def draw(
     Always takes seven numbers from the generator, so that later draws do not depend on this one.
     """
     mirror, long, angle, top, left, blurred, blur = generator.random(7)
-    height, width = _scaled(size, _integer(long, int(base_size * 0.5), int(base_size * 2.0)))
+    height, width = _scaled(size, _scale_to_range(long, int(base_size * 0.5), int(base_size * 2.0)))
     return Augmentation(
         mirror=bool(mirror < 0.5),
         height=height,
         width=width,
         angle=float(20 * angle - 10),
-        top=_integer(top, 0, max(height - crop_size, 0)),
-        left=_integer(left, 0, max(width - crop_size, 0)),
+        top=_scale_to_range(top, 0, max(height - crop_size, 0)),
+        left=_scale_to_range(left, 0, max(width - crop_size, 0)),
         blur=float(blur if blurred < 0.5 else 0),
     )
 
@@ -143,7 +143,7 @@ def redraw_crop(
     """Move the crop until no class fills ``cat_max_ratio`` of its labelled pixels.
 
     Gives up after ten moves, because an image of one class has no such crop. Always takes twenty
-    numbers from the generator. After mmsegmentation's ``RandomCrop(cat_max_ratio)``.
+    numbers from the generator. Follows mmsegmentation's ``RandomCrop(cat_max_ratio)``.
     """
     a = augmentation
     for top, left in generator.random((_REDRAWS, 2)).tolist():
@@ -151,8 +151,8 @@ def redraw_crop(
             break
         a = replace(
             a,
-            top=_integer(top, 0, max(a.height - crop_size, 0)),
-            left=_integer(left, 0, max(a.width - crop_size, 0)),
+            top=_scale_to_range(top, 0, max(a.height - crop_size, 0)),
+            left=_scale_to_range(left, 0, max(a.width - crop_size, 0)),
         )
     return a
 
@@ -175,7 +175,7 @@ def largest_fraction(augmentation: Augmentation, mask: np.ndarray, crop_size: in
     """
     a, step = augmentation, max(crop_size // 120, 1)
     width, height = (
-        max(-(-(min(side, crop_size) - step // 2) // step), 1) for side in (a.width, a.height)
+        max(math.ceil((min(side, crop_size) - step // 2) / step), 1) for side in (a.width, a.height)
     )
     grid = np.array([[step, 0, step // 2], [0, step, step // 2], [0, 0, 1]])
     to_source = matrix(a, mask.shape) @ grid
@@ -242,5 +242,6 @@ def _scaled(size: tuple[int, ...], long: int) -> tuple[int, int]:
     return (long, short) if height > width else (short, long)
 
 
-def _integer(uniform: float, first: int, last: int) -> int:
+def _scale_to_range(uniform: float, first: int, last: int) -> int:
+    """Convert a number in [0, 1) to an integer from ``first`` to ``last``."""
     return first + int(uniform * (last - first + 1))

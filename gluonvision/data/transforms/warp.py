@@ -2,8 +2,8 @@
 
 ``warp.c`` does it in one pass if it is compiled (setup.py compiles it if there is a compiler) and
 the processor has AVX2; otherwise OpenCV does it in several steps. With ``warp.c``, and with OpenCV
-versions that have Intel's fast routines (4.11 and 4.12, x86), a pixel is right to half a grey
-level; with other versions, its position is right to 1/32 of a pixel.
+versions that have Intel's fast routines (4.11 and 4.12, x86), pixels are accurate to half a
+grey level; with other versions, positions are accurate to 1/32 of a pixel.
 """
 
 import ctypes
@@ -181,9 +181,9 @@ def _warp(
     outside: int = 0,
     dst: np.ndarray | None = None,
 ) -> np.ndarray:
-    # Intel's routines, in OpenCV versions that have them, are right to half a grey level and take
-    # half the time. "Not exact" means that they differ from OpenCV's own, which round each position
-    # to 1/32 of a pixel. The setting applies to this thread only.
+    # Intel's routines, in OpenCV versions that have them, are accurate to half a grey level and
+    # take half the time. "Not exact" means that they differ from OpenCV's own, which round each
+    # position to 1/32 of a pixel. The setting applies to this thread only.
     before = cv2.ipp.useIPP_NotExact()
     cv2.ipp.setUseIPP_NotExact(True)
     try:

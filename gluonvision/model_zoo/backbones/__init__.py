@@ -122,7 +122,7 @@ mobilenet_v2 = _constructor("mobilenet_v2", "MobileNetV2", MobileNetV2)
     for n, scaling in enumerate(LITE)
 )
 
-# The constructors behind a segmentation model's argument ``backbone='resnet50'`` and its like.
+# The constructors behind a segmentation model's argument ``backbone='resnet50'`` and similar.
 BACKBONES = {
     **{f"resnet{n}": globals()[f"dilated_resnet{n}"] for n in LAYERS},
     **{f"resnet{n}_v1b": globals()[f"resnet{n}_v1b"] for n in LAYERS},

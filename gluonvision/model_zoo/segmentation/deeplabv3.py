@@ -103,6 +103,8 @@ class DeepLabV3(SegBaseModel):
         kwargs: other arguments of ``SegBaseModel``.
     """
 
+    pools_globally = True
+
     def __init__(
         self,
         nclass: int,

@@ -80,6 +80,9 @@ class DeepLabV3Plus(SegBaseModel):
         kwargs: other arguments of ``SegBaseModel``.
     """
 
+    pools_globally = True
+    takes_head_channels = True
+
     def __init__(
         self,
         nclass: int,

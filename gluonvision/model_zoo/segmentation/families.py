@@ -32,9 +32,11 @@ def get_segmentation_model(
         kwargs: other arguments of the model.
 
     Raises:
-        ValueError: if a name is unknown.
+        ValueError: if a name is unknown, or if the model's head has a fixed width and
+            ``head_channels`` is given.
     """
     check_names(model, backbone)
+    check_head_channels(model, kwargs.get("head_channels"))
     kwargs.setdefault("nclass", get_meta(dataset).num_class)
     return FAMILIES[model](backbone=backbone, **kwargs)
 
@@ -44,3 +46,13 @@ def check_names(model: str, backbone: str) -> None:
     for kind, name, known in (("model", model, FAMILIES), ("backbone", backbone, BACKBONES)):
         if name not in known:
             raise ValueError(f"{kind}={name!r}: expected one of {', '.join(known)}")
+
+
+def check_head_channels(model: str, head_channels: int | None) -> None:
+    """Raise ValueError if ``head_channels`` is given for a model whose head has a fixed width."""
+    if head_channels is not None and not FAMILIES[model].takes_head_channels:
+        names = " or ".join(name for name, cls in FAMILIES.items() if cls.takes_head_channels)
+        raise ValueError(
+            f"head_channels={head_channels}: model={model} has a fixed head; choose --model "
+            f"{names}, or omit --head-channels"
+        )

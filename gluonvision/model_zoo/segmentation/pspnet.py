@@ -64,6 +64,8 @@ class PSPNet(SegBaseModel):
         kwargs: other arguments of ``SegBaseModel``.
     """
 
+    pools_globally = True
+
     def __init__(
         self,
         nclass: int,

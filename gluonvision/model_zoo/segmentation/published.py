@@ -12,6 +12,7 @@ from gluonvision.model_zoo.weights.importers import find_pretrained, load_weight
 
 # A subclass of SegBaseModel: its constructor takes nclass first.
 _Model: TypeAlias = Callable[..., SegBaseModel]
+# The data sets, under the names that GluonCV's model names end with.
 _DATASETS = {
     "voc": "pascal_voc",
     "coco": "coco",
@@ -47,7 +48,7 @@ def register_torchvision(model: _Model, prefix: str, backbones: Iterable[str]) -
 
 
 def register_own(model: _Model, name: str, backbone: str, dataset: str, **defaults: Any) -> None:
-    """Register a model whose weights come with the package, with arguments that differ."""
+    """Register a model whose weights come with the package; ``defaults`` are its own arguments."""
     _register(model, name, backbone, dataset, "this project", **defaults)
 
 

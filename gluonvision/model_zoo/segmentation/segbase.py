@@ -27,12 +27,19 @@ class SegBaseModel(HybridBlock):
         root: folder of the weights; see ``weights_folder``.
         in_channels: channels of the input; with other than 3, ``pretrained_base`` must be False.
         output_stride: of the backbone: 8, 16 or 32.
-        align_corners: how to resize the logits; False is torchvision's way.
+        align_corners: how to resize the logits; False as in torchvision.
         norm_kwargs: arguments of ``norm_layer``, such as ``{'num_devices': 4}``.
 
     Raises:
         ValueError: if an argument is out of range.
     """
+
+    # Whether the head normalizes features that it pooled to one value per image. Training such a
+    # model needs at least two images at a time.
+    pools_globally = False
+
+    # Whether the constructor takes ``head_channels``, the width of the head.
+    takes_head_channels = False
 
     # Whether ``net(x, coarse=True)`` returns the logits before ``resize``. If so, loss and
     # prediction resize them without holding the result. A subclass with its own forward pass or

@@ -209,7 +209,7 @@ def find_pretrained(
 ) -> str | os.PathLike | None:
     """Return the weights file that a constructor's argument ``pretrained`` asks for.
 
-    Call it before building the model, so that a name without weights fails at once.
+    Call it before building the model, so that a name without weights fails immediately.
 
     Args:
         name: the model's name.

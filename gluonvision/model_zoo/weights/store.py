@@ -132,7 +132,7 @@ def _is_valid(path: Path, weights: Weights) -> bool:
         if weights.checksum is not None:
             verify_checksum(path, weights.checksum)
     except ValueError as error:
-        logger.warning("skipping %s: it %s", path, error)
+        logger.warning("skipping %s: %s", path, error)
         return False
     return True
 
@@ -160,17 +160,20 @@ def _check_archive(weights: Weights, archive: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             size = opened.getinfo(weights.file).file_size
             if size > MAX_UNPACKED:
-                raise ValueError(f"unpacks to {size} bytes, expected at most {MAX_UNPACKED}")
+                raise ValueError(
+                    f"the file unpacks to {size} bytes, expected at most {MAX_UNPACKED}"
+                )
             with opened.open(weights.file) as member:
                 while chunk := member.read(1 << 20):
                     digest.update(chunk)
     except KeyError:
-        raise ValueError(f"is a zip without {weights.file}") from None
+        raise ValueError(f"the file is a zip without {weights.file}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise ValueError(f"is not a complete zip ({error})") from error
+        raise ValueError(f"the file is not a complete zip ({error})") from error
     if f"sha1:{digest.hexdigest()}" != weights.checksum:
         raise ValueError(
-            f"has a {weights.file} with sha1:{digest.hexdigest()}, expected {weights.checksum}"
+            f"the file has a {weights.file} with sha1:{digest.hexdigest()}, expected "
+            f"{weights.checksum}"
         )
 
 
@@ -204,9 +207,7 @@ def _no_weights(
         "has MXNet's files.",
         *(_OFFLINE_MODEL if name in SEGMENTATION else _other_backbones(name)),
     ]
-    error = DownloadError("\n".join(lines))
-    error.failures = tuple(failures)
-    return error
+    return DownloadError("\n".join(lines), failures)
 
 
 def _other_backbones(name: str) -> tuple[str, str]:

@@ -79,7 +79,7 @@ def _torchvision(file: str, score: Score) -> Weights:
 def _timm(model: str, sha256: str | None, release: str, top1: float) -> tuple[Weights, ...]:
     """Describe timm's port of GluonCV's weights, on the Hugging Face hub and in a GitHub release.
 
-    ``sha256`` is None where the hub's page gave none; HTTPS alone then protects the file.
+    ``sha256`` is None where the hub's page gave none; then only HTTPS protects the file.
     """
     score = _score(top1, "top-1", "ImageNet-1k val", "timm, documentation of its Gluon ResNets")
     hub = f"https://huggingface.co/timm/{model}/resolve/main/model.safetensors"
@@ -250,7 +250,7 @@ SEGMENTATION: dict[str, tuple[Weights, ...]] = {
         _own(
             "deeplabv3plus_mobilenet_v2_camvid.params",
             "42582e1a1a36370f64a5c4c6c42a82cdf423ba68e9e4c9f27d6627ed548b770a",
-            "Apache-2.0; the data, CamVid, is for research alone",
+            "Apache-2.0; the data, CamVid, is for research only",
             Score(74.6, "mIoU", "CamVid val, 480x360", "its card, next to the file"),
         ),
     ),

@@ -1,4 +1,4 @@
-"""What every loss must do, and what is particular to each, against NumPy, gradients included."""
+"""All losses against NumPy, gradients included: their common properties, and each one's own."""
 
 import loss_references as reference
 import numpy as np

@@ -1,4 +1,4 @@
-"""Faster ways to compute results that plain torch gives too; the only door to this folder.
+"""Faster ways to compute results that plain torch also gives. Import the folder only here.
 
 To take the kernels out, delete this folder and tests/kernels, and follow the two imports of
 ``kernels`` in backend/torch:

@@ -2,12 +2,12 @@
 
 On a CPU, convolutions take nearly all of the time, and float32 already runs at the CPU's peak.
 Without matrix units (AMX), bfloat16 and float16 are slower. Only 8-bit integers are faster: four
-times with VNNI. Weights are rounded once, for each channel. Activations are rounded for each image
-by their own range, so nothing needs calibration and no result depends on earlier images. The first
-layer and the classifier, which lose most accuracy in 8 bits, stay in float32.
+times with VNNI. Weights are quantized once, for each channel. Activations are quantized for each
+image by their own range, so nothing needs calibration and no result depends on earlier images. The
+first layer and the classifier, which lose most accuracy in 8 bits, stay in float32.
 
 An x86 CPU without VNNI adds the products of two neighbouring channels in 16 bits and clips their
-sum. There, weights are rounded to larger steps so that no sum is clipped. This costs little
+sum. There, weights are quantized to larger steps so that no sum is clipped. This costs little
 accuracy, but such a CPU gains little speed: a third on a ResNet50.
 """
 
@@ -26,12 +26,12 @@ from gluonvision.backend.torch.layers import BatchNorm
 
 # Narrower layers, such as the first one and the classifier, gain little speed and lose most
 # accuracy.
-_LEAST_CHANNELS = 32
+_MIN_CHANNELS = 32
 _TRIAL_SIDE = 65
 # Integers save time for each product and cost time for each output. From about this many products
 # per output on, they are faster.
-_LEAST_PRODUCTS = 300
-# The layout of packed weights is chosen for a size; it serves every other.
+_MIN_PRODUCTS_PER_OUTPUT = 300
+# The layout of packed weights is chosen for a size; it works for all sizes.
 _PACKED_FOR = 64
 _LARGEST_WEIGHT = 127
 # Two products sum to at most 32767 in 16 bits: 128 * 255 fits, 129 * 255 does not.
@@ -65,7 +65,7 @@ def _is_fast_in_int8(net: torch.nn.Module) -> bool:
     # On CPUs other than x86, int8 is exact too, but its speed has not been measured.
     if not _can_be_int8(net) or platform.machine() not in ("x86_64", "AMD64"):
         return False
-    return not _clips_sums() and _products_a_number(net) > _LEAST_PRODUCTS
+    return not _clips_sums() and _products_per_output(net) > _MIN_PRODUCTS_PER_OUTPUT
 
 
 def _can_be_int8(net: torch.nn.Module) -> bool:
@@ -74,17 +74,17 @@ def _can_be_int8(net: torch.nn.Module) -> bool:
     return is_plain and torch.backends.mkldnn.is_available()
 
 
-def _products_a_number(net: torch.nn.Module) -> float:
-    """Return the products that integers can compute, per output number of all convolutions."""
-    counts = {"products": 0, "numbers": 0}
+def _products_per_output(net: torch.nn.Module) -> float:
+    """Return the products that integers can compute, per output of all convolutions."""
+    counts = {"products": 0, "outputs": 0}
 
     def count(layer: Any, inputs: tuple, output: torch.Tensor) -> None:
-        counts["numbers"] += output.numel()
+        counts["outputs"] += output.numel()
         if _takes_int8(layer):
             counts["products"] += output.numel() * layer.weight[0].numel()
 
     _run_trial(net, count)
-    return counts["products"] / max(counts["numbers"], 1)
+    return counts["products"] / max(counts["outputs"], 1)
 
 
 def _run_trial(
@@ -151,7 +151,7 @@ def _takes_int8(layer: torch.nn.Conv2d) -> bool:
         layer.groups == 1
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
-        and min(layer.in_channels, layer.out_channels) >= _LEAST_CHANNELS
+        and min(layer.in_channels, layer.out_channels) >= _MIN_CHANNELS
     )
 
 
@@ -159,8 +159,8 @@ class _Int8Convolution(torch.nn.Module):
     """A float32 convolution that computes with 8-bit integers.
 
     Args:
-        weight: rounded weights, int8 (O, I, H, W).
-        steps: what one unit of each output channel's weights stands for, float32 (O,).
+        weight: quantized weights, int8 (O, I, H, W).
+        steps: quantization step of each output channel, float32 (O,).
         bias: float32 (O,), or None.
         geometry: stride, padding, dilation and groups.
     """
@@ -183,13 +183,13 @@ class _Int8Convolution(torch.nn.Module):
         """Convert a float32 layer."""
         weight = layer.weight.detach()
         steps = _weight_steps(weight, _clips_sums())
-        rounded = (weight / steps.view(-1, 1, 1, 1)).round_().to(torch.int8)
+        quantized = (weight / steps.view(-1, 1, 1, 1)).round_().to(torch.int8)
         bias = None if layer.bias is None else layer.bias.detach()
         geometry = (list(layer.stride), list(layer.padding), list(layer.dilation), 1)
-        return cls(rounded, steps, bias, geometry)
+        return cls(quantized, steps, bias, geometry)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if len(x) > 1:  # round each image by its own range
+        if len(x) > 1:  # quantize each image by its own range
             return torch.cat([self(image) for image in x.split(1)])
         x = x.contiguous(memory_format=torch.channels_last)
         # aminmax copies its input unless it is in the order of memory.
@@ -197,7 +197,7 @@ class _Int8Convolution(torch.nn.Module):
         low, high = min(low, 0.0), max(high, 0.0)  # zero must stay exact: it is the padding
         step = max((high - low) / 254, torch.finfo(torch.float32).tiny)
         zero = round(-low / step)
-        return self.convolve(_rounded(x, step, zero), step, zero)
+        return self.convolve(_quantized(x, step, zero), step, zero)
 
     def convolve(self, x: torch.Tensor, step: float, zero: int) -> torch.Tensor:
         """Convolve ``(x - zero) * step`` to float32; ``x`` is uint8, channels last."""
@@ -209,7 +209,7 @@ class _Int8Convolution(torch.nn.Module):
 
 
 def _weight_steps(weight: torch.Tensor, clips_sums: bool) -> torch.Tensor:
-    """Choose the rounding step of each output channel, (O,), for ``weight`` (O, I, H, W).
+    """Choose the quantization step of each output channel, (O,), for ``weight`` (O, I, H, W).
 
     Where sums are clipped, two neighbouring weights of the same sign must add up to at most
     ``_LARGEST_PAIR`` steps. Before rounding, which adds up to half a step each, that is one less.
@@ -226,10 +226,10 @@ def _weight_steps(weight: torch.Tensor, clips_sums: bool) -> torch.Tensor:
 def _clips_sums() -> bool:
     """Whether the CPU clips sums of two products to 16 bits, as x86 without VNNI does.
 
-    Found out with a small convolution: torch knows the CPU, but not which of its instructions
+    Tested with a small convolution: torch knows the CPU, but not which of its instructions
     oneDNN may use (ONEDNN_MAX_CPU_ISA).
     """
-    channels, largest = _LEAST_CHANNELS, torch.iinfo(torch.uint8).max
+    channels, largest = _MIN_CHANNELS, torch.iinfo(torch.uint8).max
     weight = torch.full((channels, channels, 1, 1), _LARGEST_WEIGHT, dtype=torch.int8)
     geometry = ([1, 1], [0, 0], [1, 1], 1)
     x = torch.full((1, channels, 8, 8), largest, dtype=torch.uint8)
@@ -238,15 +238,15 @@ def _clips_sums() -> bool:
     return bool((sums != channels * largest * _LARGEST_WEIGHT).any())
 
 
-def _rounded(x: torch.Tensor, scale: float, zero: int) -> torch.Tensor:
-    """Round ``x / scale + zero`` to uint8; input and output are channels last."""
+def _quantized(x: torch.Tensor, step: float, zero: int) -> torch.Tensor:
+    """Round ``x / step + zero`` to uint8; input and output are channels last."""
     pixels = x.permute(0, 2, 3, 1)
-    rounded = torch.empty(pixels.shape, dtype=torch.uint8)
+    quantized = torch.empty(pixels.shape, dtype=torch.uint8)
     half = x.new_tensor(zero + 0.5)  # the conversion to uint8 rounds down
-    parts = (flat.view(-1).split(_IN_CACHE) for flat in (pixels, rounded))
+    parts = (flat.view(-1).split(_IN_CACHE) for flat in (pixels, quantized))
     for values, result in zip(*parts):
-        result.copy_(torch.add(half, values, alpha=1 / scale))
-    return rounded.permute(0, 3, 1, 2)
+        result.copy_(torch.add(half, values, alpha=1 / step))
+    return quantized.permute(0, 3, 1, 2)
 
 
 def _with_norms_folded(net: torch.nn.Module) -> torch.nn.Module:
@@ -257,12 +257,12 @@ def _with_norms_folded(net: torch.nn.Module) -> torch.nn.Module:
     without folding.
     """
     prepared = copy.deepcopy(net).eval()
-    pairs, expected = _followers(prepared)
+    pairs, expected = _conv_norm_pairs(prepared)
     for layer, norm in pairs:
         _fold(layer, norm)
-    _leave_out(prepared, {norm for _, norm in pairs})
-    lost = (_first(prepared(_trial_image(net))) - expected).abs().max()
-    return prepared if lost <= 1e-3 * expected.abs().max() else copy.deepcopy(net).eval()
+    _replace_by_identity(prepared, {norm for _, norm in pairs})
+    error = (_first(prepared(_trial_image(net))) - expected).abs().max()
+    return prepared if error <= 1e-3 * expected.abs().max() else copy.deepcopy(net).eval()
 
 
 def _fold(layer: torch.nn.Conv2d, norm: BatchNorm) -> None:
@@ -272,29 +272,29 @@ def _fold(layer: torch.nn.Conv2d, norm: BatchNorm) -> None:
     layer.weight = torch.nn.Parameter(layer.weight * factor.view(-1, 1, 1, 1))
 
 
-def _leave_out(net: torch.nn.Module, norms: set[BatchNorm]) -> None:
+def _replace_by_identity(net: torch.nn.Module, norms: set[BatchNorm]) -> None:
     for parent in list(net.modules()):
         for name, layer in list(parent.named_children()):
             if layer in norms:
                 setattr(parent, name, torch.nn.Identity())
 
 
-def _followers(
+def _conv_norm_pairs(
     net: torch.nn.Module,
 ) -> tuple[list[tuple[torch.nn.Conv2d, BatchNorm]], torch.Tensor]:
     """Return the pairs of a convolution and the norm after it, and the logits of the trial run."""
     outputs: dict[int, tuple[torch.nn.Conv2d, torch.Tensor]] = {}
     pairs: list[tuple[torch.nn.Conv2d, BatchNorm]] = []
 
-    def note(layer: torch.nn.Conv2d, inputs: tuple, output: torch.Tensor) -> None:
+    def remember(layer: torch.nn.Conv2d, inputs: tuple, output: torch.Tensor) -> None:
         outputs[id(output)] = layer, output  # keep the output alive, or its id could be reused
 
     def pair(norm: BatchNorm, inputs: tuple) -> None:
         if id(inputs[0]) in outputs:
             pairs.append((outputs[id(inputs[0])][0], norm))
 
-    logits = _run_trial(net, note, pair)
+    logits = _run_trial(net, remember, pair)
     layers, norms = ([pair[i] for pair in pairs] for i in (0, 1))
-    # A layer that is used twice cannot serve two norms, or a norm two layers.
+    # A layer that is used twice cannot be folded with two norms, or a norm with two layers.
     once = [p for p in pairs if layers.count(p[0]) == 1 and norms.count(p[1]) == 1]
     return once, logits
