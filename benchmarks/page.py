@@ -94,9 +94,9 @@ most common tasks on one CPU. A bar of 2 means twice as fast, or half the memory
 
 On a CPU, loading data, losses, masks and metrics are several times as fast as the usual code, and
 8-bit prediction more than twice as fast. Training steps and predictions in float32 take as long as
-in other libraries, because the same convolutions dominate both. Two cases are slower: the loss with
-only two classes, and prediction in bf16 on a CPU without matrix units. [Speed](speed.md) explains
-how it works.
+in other libraries, because the same convolutions dominate both. A few cases are slower: prediction
+in bf16 on a CPU without matrix units, and by a few percent the loss with two classes and some
+predictions of DeepLabV3. [Speed](speed.md) explains how it works.
 
 ## How to read the tables
 
