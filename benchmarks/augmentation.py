@@ -5,7 +5,8 @@
 
 Each routine runs in its own process, on one core and one thread. The routines take turns and are
 compared turn by turn, so that other load on the machine affects all of them alike. Their fastest
-turns, which other load affects least, are compared too. The images are VOC's if ../shared/data has
+turns, which other load affects least, are compared too. The images are VOC's if the folder of real
+data next to the repository has
 them, otherwise generated images of 500x375.
 
 - tutorial: the Pillow routine that the library's transform replaces: mirror, resize, rotate, pad,

@@ -94,7 +94,7 @@ def run_weights(file_or_folder: str | os.PathLike) -> Path:
         raise FileNotFoundError(
             f"{weights.with_name(CONFIG)}: no such file; a run saves its configuration next to its "
             "weights. Load weights from elsewhere with get_model(NAME, pretrained=FILE), or "
-            "evaluate them with main.py --eval --resume FILE"
+            "evaluate them with gluonvision train --eval --resume FILE"
         )
     return weights
 
