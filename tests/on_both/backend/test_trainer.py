@@ -312,7 +312,7 @@ def test_a_compiled_step_is_the_same():
     ids=str,
 )
 def test_an_option_that_mxnet_has_not_is_refused(options):
-    with pytest.raises(ValueError, match="expected|channels first"):
+    with pytest.raises(ValueError, match="expected|channels first|fp32 only"):
         new_trainer(new_net(), TrainerOptions(**options))
 
 
