@@ -85,6 +85,10 @@ def test_kernels_that_do_not_work_are_not_used_and_why_is_told_once(kernels, is_
     assert not told or ("C compiler" in told[0]) == (kernels == "an error")
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith("2.6") and not torch.cuda.is_available(),
+    reason="Triton 3.2 interprets int32 indices as int64, and writes past the end of the result",
+)
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 def test_the_kernels_are_the_cpus_numbers():
     environment = dict(os.environ)

@@ -72,8 +72,10 @@ def flip(data: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def clip(data: torch.Tensor, a_min: float, a_max: float) -> torch.Tensor:
-    """Limit the values to [a_min, a_max]."""
-    return data.clamp(a_min, a_max)
+    """Limit the values to [a_min, a_max]; as in MXNet, the gradient is 1 at the limits too."""
+    # From PyTorch 2.14 on, the gradient of ``clamp`` is 0 there.
+    limited = torch.where(data < a_min, a_min, data)
+    return torch.where(limited > a_max, a_max, limited)
 
 
 def sum(
