@@ -730,7 +730,7 @@ class TestFolder:
         "wrong, message",
         [
             ({"names": []}, "0 names"),
-            ({"names": ["a", "a"]}, "twice"),
+            ({"names": ["a", "a"]}, "no duplicates"),
             ({"names": "abc"}, "names 'abc': expected a list"),
             ({"names": {"0": "a", "1": "b", "2": "c"}}, "expected a list, in the order"),
             ({"names": ["a", None, "c"]}, "the name None: expected text"),
