@@ -31,8 +31,11 @@ PAGES = {
     "metrics": ("gluonvision.metrics",),
     "training": (
         "gluonvision.training.loop",
+        "gluonvision.training.job",
+        "gluonvision.training.stopping",
         "gluonvision.training.lr_schedule",
         "gluonvision.runs.config",
+        "gluonvision.runs.start",
         "gluonvision.runs.artifacts",
         "gluonvision.runs.checkpoint",
         "gluonvision.runs.run_log",
