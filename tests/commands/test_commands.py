@@ -158,7 +158,9 @@ class TestModels:
         (store / "tiny.pth").write_bytes(b"weighty")
         assert main(["models", "--verify", "--root", str(store)]) == 1
         said = capsys.readouterr().out
-        assert "tiny.pth: the file has sha256" in said and "2 weights files checked, 1 damaged" in said
+        assert (
+            "tiny.pth: the file has sha256" in said and "2 weights files checked, 1 damaged" in said
+        )
 
     def test_no_such_name(self, capsys):
         assert main(["models", "nothing"]) == 1
