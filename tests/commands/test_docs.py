@@ -69,6 +69,7 @@ def write(folder, text):
     return page
 
 
+@pytest.mark.posix
 def test_what_is_hidden_is_run_and_what_must_not_be_is_not(tmp_path):
     check = "```python\nassert value == 21\n```\n"
     other = (
@@ -77,6 +78,7 @@ def test_what_is_hidden_is_run_and_what_must_not_be_is_not(tmp_path):
     assert run_blocks.run_page(write(tmp_path, GOOD + other + check)) == 4
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("block", "kind", "told"),
     [
@@ -96,6 +98,7 @@ def test_a_block_cannot_be_left_out_without_a_reason(tmp_path):
         run_blocks.run_page(write(tmp_path, "<!-- run: never -->\n```python\n```\n"))
 
 
+@pytest.mark.posix
 def test_the_code_of_two_pages_runs():
     assert [run_blocks.run_page(DOCS / page) for page in ("losses.md", "add_dataset.md")] == [4, 4]
 
