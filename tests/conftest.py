@@ -1,11 +1,22 @@
-"""Data for the tests: a small generated set everywhere, real images where they lie beside."""
+"""What all tests share: data, skipped markers and a cache of compiled code."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from gluonvision.data.datasets.synthetic import make_voc_like
+
+
+def pytest_configure(config):
+    """Give torch.compile a cache of its own: a shared one may hold another processor's code."""
+    if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="inductor")
+        config.add_cleanup(
+            lambda: shutil.rmtree(os.environ.pop("TORCHINDUCTOR_CACHE_DIR"), ignore_errors=True)
+        )
 
 
 def pytest_runtest_setup(item):
@@ -23,7 +34,7 @@ def _has_cuda() -> bool:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real images beside the repository; skips where there is none."""
+    """The folder of real images next to the repository; skips if it is missing."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"real images are not at {folder}")

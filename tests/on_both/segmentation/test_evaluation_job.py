@@ -187,7 +187,7 @@ def test_a_mask_that_a_server_would_refuse_is_told(weights, images):
 
 def test_mistakes_are_told(weights, camvid, tmp_path):
     (tmp_path / "net.params").touch()
-    with pytest.raises(FileNotFoundError, match=r"config\.json.*main\.py --eval"):
+    with pytest.raises(FileNotFoundError, match=r"config\.json.*gluonvision train --eval"):
         evaluation_of_run(str(tmp_path / "net.params"))
     assert evaluation_of_run(str(weights.parent)).weights == weights.with_name("checkpoint.params")
     with pytest.raises(FileNotFoundError, match="other.params: no such file"):

@@ -39,6 +39,11 @@ OPTIONS = {
 }
 
 
+def slow_under_mxnet(test):
+    """Mark a test slow under MXNet: what it checks does not depend on the backend."""
+    return pytest.mark.slow(test) if backend.NAME == "mxnet" else test
+
+
 @pytest.fixture
 def options(voc_like, tmp_path, monkeypatch):
     """Options of a run of four steps, which saves its state after each; in a new folder."""
@@ -121,6 +126,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_says_how_to_go_on(number, options
     assert everything(RUN)["checkpoint.params"] == undisturbed["checkpoint.params"]
 
 
+@slow_under_mxnet
 @pytest.mark.posix
 def test_a_full_disk_is_an_error_and_the_state_before_it_stands(options, undisturbed):
     import resource  # Windows has none
@@ -141,6 +147,7 @@ def test_a_full_disk_is_an_error_and_the_state_before_it_stands(options, undistu
     assert not list((config.folder.parent / "small").rglob("*.tmp"))
 
 
+@slow_under_mxnet
 def test_a_damaged_state_is_refused_by_name_and_the_one_before_it_offered(options, undisturbed):
     train(TrainConfig(**options))
     earlier, last = checkpoint.list_checkpoints(RUN / "states")[-2:]
@@ -154,6 +161,7 @@ def test_a_damaged_state_is_refused_by_name_and_the_one_before_it_offered(option
     assert last.with_name(last.name + ".superseded").is_file()
 
 
+@slow_under_mxnet
 def test_damaged_weights_are_refused(options):
     weights = train(TrainConfig(**options))
     check_weights(weights)
@@ -164,6 +172,7 @@ def test_damaged_weights_are_refused(options):
         train(TrainConfig(**options | {"checkname": "tuned"}, resume=str(weights)))
 
 
+@slow_under_mxnet
 def test_a_run_is_neither_overwritten_nor_gone_on_with_under_other_options(options):
     train(TrainConfig(**options))
     before = everything(RUN)
@@ -183,6 +192,7 @@ def test_a_run_is_neither_overwritten_nor_gone_on_with_under_other_options(optio
     assert everything(RUN.with_name("default.replaced")) == before
 
 
+@slow_under_mxnet
 @pytest.mark.posix
 def test_a_fine_tuning_killed_before_its_first_state_begins_from_its_weights_again(options):
     weights = train(TrainConfig(**options))
@@ -204,6 +214,7 @@ def test_a_second_process_keeps_out_of_the_folder(options):
     assert not RUN.exists()
 
 
+@slow_under_mxnet
 def test_another_run_goes_on_from_a_state_in_a_folder_of_its_own(options, undisturbed):
     train(TrainConfig(**options | {"keep": 9}))
     before, state = everything(RUN), str(checkpoint.list_checkpoints(RUN / "states")[1])
@@ -215,6 +226,7 @@ def test_another_run_goes_on_from_a_state_in_a_folder_of_its_own(options, undist
     assert everything(RUN) == before and everything(RUN.with_name("other")) == other
 
 
+@slow_under_mxnet
 def test_a_state_is_not_judged_in_place_of_weights(options):
     train(TrainConfig(**options))
     state = str(checkpoint.list_checkpoints(RUN / "states")[-1])
@@ -246,6 +258,7 @@ def test_a_file_of_options_that_is_none_is_refused(content, told, tmp_path, caps
     assert told in capsys.readouterr().err
 
 
+@slow_under_mxnet
 def test_a_finished_run_that_is_resumed_does_nothing(options):
     train(TrainConfig(**options))
     before = everything(RUN)
@@ -253,6 +266,7 @@ def test_a_finished_run_that_is_resumed_does_nothing(options):
     assert everything(RUN) == before
 
 
+@slow_under_mxnet
 def test_a_loss_that_is_not_finite_stops_with_step_rate_and_files(options):
     train(TrainConfig(**options | {"epochs": 1}))
     stands = checkpoint.list_checkpoints(RUN / "states")[-1]
@@ -264,6 +278,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_files(options):
     assert stands.is_file()
 
 
+@slow_under_mxnet
 def test_states_keep_the_last_and_the_best(options):
     train(TrainConfig(**options | {"epochs": 4, "keep": 1}))
     steps = [checkpoint.step_of(path) for path in checkpoint.list_checkpoints(RUN / "states")]
@@ -283,6 +298,7 @@ def test_as_many_states_stay_as_were_asked_for(keep, tmp_path):
     assert steps == list(range(1, 7))[-keep:]
 
 
+@slow_under_mxnet
 def test_a_run_says_what_it_was_made_with(options):
     train(TrainConfig(**options))
     (entry,) = json.loads((RUN / "environment.json").read_text())

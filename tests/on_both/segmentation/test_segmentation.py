@@ -61,6 +61,7 @@ def test_heads_learn_faster_and_norms_and_biases_need_not_decay(config):
     assert all(p.wd_mult == n.endswith("weight") for n, p in learned.items())
 
 
+@pytest.mark.slow
 def test_who_reads_the_data_changes_no_weight(config):
     weights = [
         train(dataclasses.replace(config, workers=workers, checkname=str(workers))).read_bytes()
@@ -90,6 +91,7 @@ def test_the_same_configuration_trains_the_same_weights(config):
         np.testing.assert_array_equal(value, second[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_resuming_starts_from_the_weights_of_another_run(config):
     checkpoint = train(config)
     start = backend.parameters_file.load(checkpoint)
