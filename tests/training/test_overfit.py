@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from gluonvision import backend
 from gluonvision.backend.trainer_options import TrainerOptions
@@ -22,6 +23,7 @@ def small(image, label):
     return shrunk, labels.astype(np.int32)
 
 
+@pytest.mark.slow
 def test_three_photographs_of_voc_are_learned_to_a_mean_iou_above_09(shared_data):
     dataset = VOCSegmentationDataset(shared_data, "trainval", mode="val")
     pairs = [small(*dataset[i]) for i in range(3)]
