@@ -59,7 +59,7 @@ class HybridSequential(HybridBlock):
         return iter(self._modules.values())
 
     def __getitem__(self, key: int | slice) -> Any:
-        blocks = list(self._modules.values())  # PyTorch 2.6 cannot compile list(self)
+        blocks: list[Any] = list(self._modules.values())  # PyTorch 2.6 cannot compile list(self)
         if not isinstance(key, slice):
             return blocks[key]
         selected = type(self)()
